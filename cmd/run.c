@@ -1,0 +1,79 @@
+/* run.c - opening the model for a command: shared words, progress, exit codes. */
+#include "cmd/run.h"
+
+#include "engine/base/clock.h"
+#include "engine/tiny/tiny.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct bar {
+    double start_s, drawn_s;
+    bool is_drawn;
+};
+
+/* At most ten times a second, and never for a load that ends in a blink. */
+static void draw_bar(void *ctx, uint64_t done, uint64_t total)
+{
+    struct bar *b = ctx;
+    const double now = clock_now_s();
+    if (now - b->start_s < 0.3 || (now - b->drawn_s < 0.1 && done < total) || !total) return;
+    b->drawn_s = now;
+    b->is_drawn = true;
+    const double rate = (double)done / (now - b->start_s);
+    const double left_s = rate > 0 ? (double)(total - done) / rate : 0;
+    fprintf(stderr, "\r\033[Kloading %3.0f %%  %.2f of %.2f GB  %.2f GB/s  %.0f s left",
+            100.0 * (double)done / (double)total, (double)done * 1e-9, (double)total * 1e-9,
+            rate * 1e-9, left_s);
+}
+
+static void announce(const struct engine_info *i, bool is_embedded)
+{
+    if (is_embedded) {
+        fprintf(stderr,
+                "qagent: embedded demo model, %.1f M parameters: small tasks only; "
+                "-m FILE.gguf takes a real one\n",
+                (double)i->n_params * 1e-6);
+        return;
+    }
+    fprintf(stderr, "qagent: %s, %.2f B parameters, %.2f GB, %d threads, kernels %s, %.1f s\n",
+            *i->name ? i->name : i->arch, (double)i->n_params * 1e-9,
+            (double)i->weight_bytes * 1e-9, i->n_threads, i->kernels, i->load_s);
+}
+
+int run_open_engine(struct engine **out, const struct model_opts *o, bool is_quiet)
+{
+    struct err e = {0};
+    struct bar bar = {.start_s = clock_now_s()};
+    struct engine_opts eo = engine_opts_default();
+    eo.model_path = o->model;
+    if (!o->model) {
+        eo.model_bytes = (struct str){qa_tiny_gguf, (size_t)(qa_tiny_gguf_end - qa_tiny_gguf)};
+    }
+    eo.kernels = o->kernels;
+    eo.n_threads = o->n_threads;
+    eo.kv_k = o->kv_k;
+    eo.kv_v = o->kv_v;
+    eo.want_mmap = o->want_mmap;
+    eo.want_draft = o->n_draft != 0;
+    if (!is_quiet && isatty(STDERR_FILENO)) {
+        eo.progress = (struct engine_progress){.report = draw_bar, .ctx = &bar};
+    }
+    const enum status st = engine_open(out, &eo, &e);
+    if (bar.is_drawn) fputs("\r\033[K", stderr);
+    if (st == QA_E_STOP) return cmd_stop ? cmd_stop : EXIT_INTERRUPTED;
+    if (st == QA_E_USAGE) return cmd_fail(EXIT_USAGE, &e);
+    if (st) return cmd_fail(EXIT_MODEL, &e);
+    if (!is_quiet) announce(engine_info(*out), !o->model);
+    return EXIT_OK;
+}
+
+struct sampling run_sampling(const struct model_opts *o)
+{
+    return o->sampling;
+}
+
+int run_n_draft(const struct model_opts *o)
+{
+    return o->n_draft < 0 ? 3 : o->n_draft;
+}

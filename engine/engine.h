@@ -1,0 +1,229 @@
+/* engine.h - the door of the engine: from a GGUF file and token ids to token ids.
+ *
+ * Knows nothing of chat, tools or HTTP.  An engine holds the weights; a session
+ * is one timeline of tokens on it.
+ *
+ * The law of state.  Three of four layers are recurrent: attention KV can be cut
+ * at any token, recurrent state can only return to a mark.  So a session is
+ * append-only; what must disappear later is undone by session_rewind() to a mark
+ * and appending again.  Nothing is edited in the middle.
+ *
+ * Threads: one caller at a time per engine (all its sessions included); the
+ * engine runs its own worker threads inside a call.
+ * Errors: enum status with one line in struct err; out-parameters are set on
+ * success only. */
+#ifndef QA_ENGINE_H
+#define QA_ENGINE_H
+
+#include "engine/base/err.h"
+#include "engine/base/rng.h"
+#include "engine/base/str.h"
+
+struct engine;
+struct session;
+
+/* ---- tokens: a growable list of ids ------------------------------------- */
+
+struct ids {
+    int32_t *p; /* owned; NULL while empty */
+    size_t n, cap;
+};
+void ids_release(struct ids *v);
+enum status ids_add(struct ids *v, const int32_t *p, size_t n, struct err *e) MUST_USE;
+
+/* ---- engine ------------------------------------------------------------- */
+
+enum kv_type {
+    KV_F32,
+    KV_F16,
+    KV_Q8_0,
+    KV_Q4_0,
+    KV_TURBO4,
+    KV_TURBO3,
+    KV_TURBO2,
+    KV_TYPE_COUNT
+};
+const char *kv_type_name(enum kv_type t);           /* "f16" ...                    */
+bool kv_type_of(const char *name, enum kv_type *t); /* false: no such type          */
+
+/* Told while weights load; done and total in bytes.  May be NULL. */
+struct engine_progress {
+    void (*report)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
+};
+
+struct engine_opts {
+    const char *model_path; /* GGUF file, first part of a split set; or NULL:       */
+    struct str model_bytes; /* a whole GGUF file in memory, borrowed until close    */
+    const char *kernels;    /* "ref", "plain"; NULL: best for this machine          */
+    int n_threads;          /* 0: physical cores this process may use               */
+    enum kv_type kv_k, kv_v;
+    bool want_mmap;
+    bool want_draft; /* load the draft layer when the file has one           */
+    struct engine_progress progress;
+};
+struct engine_opts engine_opts_default(void); /* f16 KV, draft wanted, not mapped */
+
+/* Facts about an open model.  Pointers live as long as the engine. */
+struct engine_info {
+    const char *arch;         /* "qwen35", "qwen35moe"                                 */
+    const char *name;         /* general.name, or ""                                   */
+    const char *kernels;      /* kernel set in use                                     */
+    struct str chat_template; /* tokenizer.chat_template; n = 0 when absent         */
+    int n_threads;
+    int n_layers; /* trunk layers, draft layer not counted                 */
+    int n_embd, n_vocab;
+    int n_ctx_train;
+    bool has_draft;
+    uint64_t n_params;     /* all weights, draft layer included                     */
+    uint64_t weight_bytes; /* as stored                                             */
+    uint64_t decode_bytes; /* weight bytes one decoded token must read (mean)       */
+    uint64_t kv_bytes_per_token;
+    uint64_t state_bytes; /* recurrent state of one session                        */
+    double load_s;
+};
+
+enum status engine_open(struct engine **out,
+                        const struct engine_opts *o,
+                        struct err *e) MUST_USE;
+void engine_close(struct engine *g); /* NULL is fine; all sessions must be closed   */
+const struct engine_info *engine_info(const struct engine *g);
+
+/* ---- text and ids ------------------------------------------------------- */
+
+/* How added tokens ("<|im_end|>", "<think>") in the text are read. */
+enum special_mode {
+    SPECIAL_NONE,  /* never: all text is ordinary bytes (user text, tool output)    */
+    SPECIAL_PARSE, /* all of them become their ids (template text)                  */
+};
+/* Append the ids of `text` (any bytes; ill-formed UTF-8 is encoded byte by byte). */
+enum status engine_encode(const struct engine *g,
+                          struct str text,
+                          enum special_mode mode,
+                          struct ids *out,
+                          struct err *e) MUST_USE;
+/* Bytes of one token; may be part of a character.  n = 0 for an id out of range. */
+struct str engine_piece(const struct engine *g, int32_t id);
+/* Id of an added token by its exact text, or -1. */
+int32_t engine_special(const struct engine *g, const char *text);
+bool engine_is_control(const struct engine *g, int32_t id); /* added token of any kind */
+bool engine_is_stop(const struct engine *g, int32_t id);    /* <|im_end|>, <|endoftext|>, eos */
+
+/* ---- sessions ----------------------------------------------------------- */
+
+/* Room for cap_tokens; memory grows by pages as it fills.  n_draft as in --draft. */
+struct session_opts {
+    int64_t cap_tokens;
+    int n_draft;     /* tokens drafted by the draft layer per step, 0..8; 0 = off  */
+    int step_tokens; /* prefill pass size; 0 = default                            */
+};
+enum status session_open(struct session **out,
+                         struct engine *g,
+                         const struct session_opts *o,
+                         struct err *e) MUST_USE;
+void session_close(struct session *s); /* NULL is fine */
+
+int64_t session_n_tokens(const struct session *s);
+int64_t session_cap_tokens(const struct session *s);
+const int32_t *session_ids(const struct session *s); /* valid until the next call that adds */
+
+/* Add ids at the end and compute them.  QA_E_LIMIT: past the cap; unchanged.
+ * QA_E_STOP: engine_stop() was called; the session holds a computed prefix. */
+enum status session_append(struct session *s,
+                           const int32_t *ids,
+                           size_t n,
+                           struct err *e) MUST_USE;
+
+/* Make the session hold exactly `ids` (whole prompt from token 0, borrowed),
+ * computing only what it does not hold yet: reuse reaches back to the last mark
+ * at or before the first difference.  *n_reused (may be NULL) says how much. */
+enum status session_sync(struct session *s,
+                         const int32_t *ids,
+                         size_t n,
+                         size_t *n_reused,
+                         struct err *e) MUST_USE;
+
+/* A mark is a position that the session can return to; it costs one copy of the
+ * recurrent state.  Ids are small numbers, valid until dropped or rewound past. */
+enum status session_mark(struct session *s, int *mark, struct err *e) MUST_USE;
+enum status session_rewind(struct session *s,
+                           int mark,
+                           struct err *e) MUST_USE; /* mark stays */
+void session_drop_mark(struct session *s, int mark);
+/* A second timeline with the same tokens, sharing what is already computed. */
+enum status session_fork(struct session **out, struct session *s, struct err *e) MUST_USE;
+
+/* Logits that predict the token after the last one: [n_vocab], valid until the
+ * next call on this session.  NULL when the session is empty. */
+const float *session_logits(struct session *s, struct err *e);
+
+/* ---- decoding ----------------------------------------------------------- */
+
+struct sampling {
+    float temp;  /* <= 0: greedy                                                 */
+    int top_k;   /* 0: off                                                       */
+    float top_p; /* 1: off                                                       */
+    float min_p; /* 0: off                                                       */
+    float presence_penalty, repetition_penalty; /* 0 and 1: off                     */
+    int penalty_last_n; /* tokens looked back on; 0: everything generated           */
+    uint64_t seed;
+};
+struct sampling sampling_greedy(void);
+
+/* Called before each token is picked, with the tokens already picked in this
+ * burst; may set entries of logits [n_vocab] to -INFINITY to forbid, but must
+ * leave one.  Must depend only on the session's tokens before the burst, `burst`
+ * and its own constant state: with drafting it is called again for a position. */
+typedef void mask_fn(void *ctx, const int32_t *burst, int n_burst, float *logits, int n_vocab);
+
+enum { BURST_MAX = 9 }; /* at most 8 drafted tokens and the one that follows them */
+struct burst {
+    int32_t ids[BURST_MAX];
+    float logprob[BURST_MAX]; /* natural log, of the masked, untempered distribution */
+    int n;                    /* >= 1 on success; already part of the session        */
+};
+struct decode_args {
+    const struct sampling *sampling;
+    struct rng *rng; /* owned by the caller; advanced                          */
+    mask_fn *mask;   /* may be NULL                                            */
+    void *mask_ctx;
+    int64_t n_prompt; /* penalties look at session tokens from here on          */
+    int max_tokens;   /* burst holds at most this many; 0 = BURST_MAX           */
+};
+/* Pick 1..k next tokens.  A burst ends at a stop token.  QA_E_LIMIT: session full. */
+enum status session_decode(struct session *s,
+                           const struct decode_args *a,
+                           struct burst *out,
+                           struct err *e) MUST_USE;
+
+struct session_stats {
+    uint64_t n_prefilled, n_decoded; /* tokens computed as prompt; tokens picked     */
+    uint64_t n_drafted, n_accepted;
+    double prefill_s, decode_s;
+};
+struct session_stats session_stats(const struct session *s);
+
+/* Ask a running call to return QA_E_STOP soon; safe from a signal handler.  Stays
+ * set until cleared. */
+void engine_stop(void);
+void engine_stop_clear(void);
+bool engine_stop_requested(void);
+
+/* ---- raw outputs, for checking engines against each other --------------- */
+
+/* Any pointer may be NULL.  Rows as in `qagent logits`: row t of mtp reads token t
+ * and hidden t-1; row 0 is zeros.  Computes ids from an empty state, `step` at a time. */
+struct raw_outputs {
+    float *logits;     /* [n, n_vocab] */
+    float *hidden;     /* [n, n_embd]  */
+    float *mtp;        /* [n, n_vocab] */
+    float *mtp_hidden; /* [n, n_embd]  */
+};
+enum status engine_raw(struct engine *g,
+                       const int32_t *ids,
+                       size_t n,
+                       size_t step,
+                       const struct raw_outputs *out,
+                       struct err *e) MUST_USE;
+
+#endif
