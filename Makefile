@@ -39,7 +39,7 @@ SRC_sandbox := $(wildcard sandbox/*.c)
 SRC_agent   := $(wildcard agent/*.c)
 SRC_human   := $(wildcard humaneval/*.c)
 SRC_cmd     := $(wildcard cmd/*.c)
-ASM         := $(wildcard prompts/*.S sandbox/*.S engine/tiny/*.S)
+ASM         := $(wildcard prompts/*.S sandbox/*.S humaneval/*.S engine/tiny/*.S)
 
 obj = $(patsubst %.S,$(B)/%.o,$(patsubst %.c,$(B)/%.o,$(1)))
 OBJ_engine  := $(call obj,$(SRC_engine))
@@ -82,7 +82,7 @@ $(B)/humaneval/embed.o: $(wildcard humaneval/*.jsonl)
 $(B)/engine/tiny/embed.o: $(wildcard engine/tiny/*.gguf)
 
 # ---- tests: every tests/<room>/test_*.c is one program over all rooms but cmd
-TEST_SRC := $(wildcard tests/engine/test_*.c tests/sandbox/test_*.c tests/humaneval/test_*.c)
+TEST_SRC := $(wildcard tests/engine/test_*.c tests/sandbox/test_*.c tests/humaneval/test_*.c tests/cmd/test_*.c)
 TEST_BIN := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_SRC))
 # The agent's tests play tapes: fakes stand in for the engine and the jail.
 FAKE_SRC := $(wildcard tests/agent/test_*.c)

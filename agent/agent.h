@@ -19,9 +19,21 @@ struct agent_limits {
     double timeout_s;       /* wall clock of the whole task; 0: none                    */
     int64_t max_tokens;     /* generated tokens; 0: none                                */
     int think_tokens;       /* thinking budget per turn; -1: none, 0: thinking off      */
-    struct run_limits tool; /* of one code_execution call                            */
+    struct run_limits tool; /* of one code_execution call                               */
+    double tool_total_s;    /* of all of them together; 0: none                         */
 };
 struct agent_limits agent_limits_default(void); /* 5 turns, 10 minutes, no token limit */
+
+/* What a turn that failed (a crash, an example of the task with another result) is
+ * followed by.  The choice is told as a notice. */
+enum agent_retry {
+    AGENT_RETRY_AUTO,   /* fresh for models below 100 M parameters; else repair, then fresh */
+    AGENT_RETRY_REPAIR, /* the result is appended and the model repairs                     */
+    AGENT_RETRY_FRESH,  /* back to the task: other thinking, sampled; code stays greedy     */
+    AGENT_RETRY_LESSON, /* back to the task, with two lines about what failed               */
+};
+const char *agent_retry_name(enum agent_retry r);           /* "auto", "repair", ... */
+bool agent_retry_of(const char *name, enum agent_retry *r); /* false: no such policy */
 
 /* What happens, as it happens.  Text is borrowed for the call. */
 enum agent_event_type {
@@ -85,7 +97,10 @@ struct agent_opts {
     struct engine *engine;   /* borrowed; the agent opens and closes its own sessions  */
     struct sandbox *sandbox; /* borrowed                                               */
     struct agent_limits limits;
-    struct sampling sampling; /* of thinking and text                                  */
+    struct sampling sampling; /* of thinking; code and answers are greedy, and so is the
+                               * first turn of a model below 100 M parameters.  Thinking
+                               * after a failure is sampled at temperature 1 or more   */
+    enum agent_retry retry;
     int64_t ctx_tokens;       /* 0: what the task needs, up to the model's own          */
     int n_draft;              /* -1: default                                            */
     const char *session_path; /* JSONL log to append to; NULL: none                    */

@@ -18,6 +18,7 @@
 #include "engine/base/err.h"
 #include "engine/base/rng.h"
 #include "engine/base/str.h"
+#include "engine/kv_type.h"
 
 struct engine;
 struct session;
@@ -33,16 +34,6 @@ enum status ids_add(struct ids *v, const int32_t *p, size_t n, struct err *e) MU
 
 /* ---- engine ------------------------------------------------------------- */
 
-enum kv_type {
-    KV_F32,
-    KV_F16,
-    KV_Q8_0,
-    KV_Q4_0,
-    KV_TURBO4,
-    KV_TURBO3,
-    KV_TURBO2,
-    KV_TYPE_COUNT
-};
 const char *kv_type_name(enum kv_type t);           /* "f16" ...                    */
 bool kv_type_of(const char *name, enum kv_type *t); /* false: no such type          */
 

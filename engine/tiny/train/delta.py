@@ -81,16 +81,17 @@ def chunk_rule(q, k, v, g, beta, lead, rows, fuse=lambda f: f):
     uw = UnitLowerInverse.apply(a).to(q.dtype) @ right
     n_, m = fuse(transition)(k_end.mT @ uw, whole)
     s0, states = n_.new_zeros(heads, d, d), []
+    (m, m_rows), (n_, n_rows) = m.split([lead, n - lead]), n_.split([lead, n - lead])
     if lead:
-        s = Scan.apply(m[:lead], n_[:lead], s0)
-        states.append(s[:-1])
-        s0 = s[-1]
+        before_each, s0 = Scan.apply(m, n_, s0).split([lead, 1])
+        states.append(before_each)
+        s0 = s0[0]
     if n > lead:
-        s0 = s0.repeat(rows, 1, 1)
-        s = Scan.apply(m[lead:].view(-1, rows * heads, d, d), n_[lead:].view(-1, rows * heads, d, d), s0)
+        s = Scan.apply(m_rows.view(-1, rows * heads, d, d), n_rows.view(-1, rows * heads, d, d), s0.repeat(rows, 1, 1))
         states.append(s[:-1].reshape(-1, heads, d, d))
     s = torch.cat(states).to(q.dtype)
-    fresh = uw[..., :d] - uw[..., d:] @ s
+    u, w = uw.split(d, -1)
+    fresh = u - w @ s
     return q_start @ s + inner @ fresh
 
 

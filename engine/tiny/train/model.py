@@ -139,18 +139,20 @@ def add_norm_cast(x, y, w, eps: float, dtype: torch.dtype):
     return x, rms(x, w, eps).to(dtype)
 
 
-def delta_inputs(mixed, left, taps, ba, dt, a_log, real, heads: int, d: int, eps: float):
-    """Convolution, SiLU and L2 norm.  mixed: [n, 64, 3 heads d]; ba: [n, 64, 2 heads] -> q, k, v [n, heads, 64, d] and g, beta [n, heads, 64]."""
-    n = mixed.shape[0]
-    seq = torch.cat([left, mixed], 1).float()
-    c = F.silu(sum(seq[:, j:j + CHUNK] * taps[:, j] for j in range(taps.shape[1])))
-    q, k, v = c.view(n, CHUNK, 3, heads, d).permute(2, 0, 3, 1, 4)
+def convolve(seq, taps):
+    """Causal convolution and SiLU.  seq: [n, 3 + 64, channels]; taps: [4, channels], the last one for the newest input."""
+    return F.silu(sum(seq[:, j:j + CHUNK].float() * taps[j] for j in range(taps.shape[0]))).to(seq.dtype)
+
+
+def delta_inputs(c, ba, dt, a_log, real, heads: int, d: int, eps: float):
+    """L2 norms, decay and beta.  c: [n, 64, 3 heads d]; ba: [n, 64, 2 heads] -> q, k, v [n, heads, 64, d] and g, beta [n, heads, 64]."""
+    q, k, v = c.float().view(-1, CHUNK, 3, heads, d).permute(2, 0, 3, 1, 4)
     q = q * torch.rsqrt((q * q).sum(-1, keepdim=True) + eps) * d ** -0.5
     k = k * torch.rsqrt((k * k).sum(-1, keepdim=True) + eps)
-    ba = ba.float() * 1.0
+    ba = ba.float()
     beta = torch.sigmoid(ba[..., :heads]) * real
     g = -torch.exp(a_log) * F.softplus(ba[..., heads:] + dt) * real
-    t = mixed.dtype
+    t = c.dtype
     return q.to(t).contiguous(), k.to(t).contiguous(), v.to(t).contiguous(), g.transpose(1, 2).contiguous(), beta.transpose(1, 2).contiguous()
 
 
@@ -203,8 +205,8 @@ def softmax_rows(s, offset: int, skip: int, per: int):
     queries, keys = s.shape[-2] // per, s.shape[-1]
     at = torch.arange(keys, device=s.device)
     seen = (at[None, :] <= torch.arange(queries, device=s.device)[:, None] + offset) & (at[None, :] >= skip)
-    s = s.float().view(*s.shape[:-2], per, queries, keys).masked_fill(~seen, -1e30)
-    return torch.softmax(s, -1).flatten(-3, -2)
+    x = s.view(*s.shape[:-2], per, queries, keys).float().masked_fill(~seen, -1e30)
+    return torch.softmax(x, -1).flatten(-3, -2).to(s.dtype)
 
 
 class Model:
@@ -234,11 +236,13 @@ class Model:
         inner = c.delta_heads * c.state
         y = F.linear(h, self.joined(b + "attn_qkv.weight", b + "attn_gate.weight", b + "ssm_beta.weight", b + "ssm_alpha.weight", pad=32))
         y = y.view(st.chunks, CHUNK, -1)
-        mixed, z, ba = y[..., :3 * inner], y[..., 3 * inner:4 * inner], y[..., 4 * inner:4 * inner + 2 * c.delta_heads]
+        mixed, z, ba, _ = y.split([3 * inner, inner, 2 * c.delta_heads, y.shape[-1] - 4 * inner - 2 * c.delta_heads], -1)
         if st.pad:
             mixed = mixed * st.real.view(st.chunks, CHUNK, 1).to(mixed.dtype)
-        q, k, v, g, beta = self.fuse(delta_inputs)(mixed, st.left(mixed), p[b + "ssm_conv1d.weight"], ba, p[b + "ssm_dt.bias"], p[b + "ssm_a"],
-                                                   st.real.view(st.chunks, CHUNK, 1), c.delta_heads, c.state, 1e-6)
+        # Taps are turned to lie along the channels: with a stride the loop would not vectorise.
+        mixed = self.fuse(convolve)(torch.cat([st.left(mixed), mixed], 1), p[b + "ssm_conv1d.weight"].t().contiguous())
+        q, k, v, g, beta = self.fuse(delta_inputs)(mixed, ba, p[b + "ssm_dt.bias"], p[b + "ssm_a"], st.real.view(st.chunks, CHUNK, 1),
+                                                   c.delta_heads, c.state, 1e-6)
         o = chunk_rule(q, k, v, g, beta, st.lead, st.rows, self.fuse)
         o = self.fuse(delta_output)(o, z, p[b + "ssm_norm.weight"], c.eps)
         return F.linear(o, p[b + "ssm_out.weight"].to(self.dtype))
@@ -257,7 +261,7 @@ class Model:
         for s in range(0, length, block):
             e = min(s + block, length)
             qb = q[:, :, :, s:e].reshape(rows, kv, -1, d)
-            w = self.fuse(softmax_rows)(qb @ k[..., :offset + e], offset + s, skip, heads // kv).to(v.dtype)
+            w = self.fuse(softmax_rows)(qb @ k[..., :offset + e], offset + s, skip, heads // kv)
             out.append((w @ v[:, :, :offset + e]).view(rows, kv, heads // kv, e - s, d))
         return torch.cat(out, 3).permute(0, 3, 1, 2, 4).reshape(rows, length, heads, d)
 

@@ -1,0 +1,216 @@
+/* cpu.c - the CPU backend: its table, its threads and its memory. */
+#include "engine/base/cpu.h"
+
+#include "engine/cpu/device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void scratch_release(struct device *d)
+{
+    const int n = d->threads ? pool_n_threads(d->pool) : 0;
+    for (int i = 0; i < n; i++) {
+        free(d->threads[i].panel);
+        free(d->threads[i].tile);
+        d->threads[i] = (struct thread_scratch){0};
+    }
+    free(d->act.code);
+    free(d->act.scale);
+    free(d->act.sum);
+    free(d->inner.code);
+    free(d->inner.scale);
+    free(d->inner.sum);
+    d->act = d->inner = (struct act){0};
+    free(d->gate);
+    free(d->up);
+    free(d->logits);
+    free(d->counting);
+    free(d->pair_row);
+    free(d->pair_share);
+    free(d->groups);
+    free(d->cursor);
+    free(d->attn);
+    free(d->rope);
+    d->gate = d->up = d->logits = d->pair_share = d->attn = NULL;
+    d->counting = d->pair_row = d->cursor = NULL;
+    d->groups = NULL;
+    d->rope = NULL;
+}
+
+static void device_close(struct device *d)
+{
+    if (!d) return;
+    scratch_release(d);
+    free(d->threads);
+    pool_close(d->pool);
+    free(d);
+}
+
+static enum status device_open(struct device **out, const struct device_opts *o, struct err *e)
+{
+    struct device *d = calloc(1, sizeof *d);
+    if (!d) return err_set(e, QA_E_NOMEM, "cannot allocate the CPU device");
+    enum status st = kernels_pick(&d->k, cpu_features(), NULL, e);
+    if (st) goto fail;
+    st = pool_open(&d->pool, o->n_threads, e);
+    if (st) goto fail;
+    d->threads = calloc((size_t)o->n_threads, sizeof *d->threads);
+    if (!d->threads) {
+        st = err_set(e, QA_E_NOMEM, "cannot allocate the CPU device");
+        goto fail;
+    }
+    *out = d;
+    return QA_OK;
+
+fail:
+    device_close(d);
+    return st;
+}
+
+/* Zeroed, on its own cache lines; remembers a failure in *is_ok. */
+static void *grab(bool *is_ok, size_t n, size_t each)
+{
+    size_t bytes;
+    void *p = NULL;
+    if (size_mul_ok(n, each, &bytes) && size_add_ok(bytes, 127, &bytes)) {
+        bytes = bytes / 64 * 64; /* whole alignments, at least one */
+        p = aligned_alloc(64, bytes);
+    }
+    if (p) {
+        memset(p, 0, bytes);
+    } else {
+        *is_ok = false;
+    }
+    return p;
+}
+
+static bool act_init(struct act *a, size_t n_values)
+{
+    bool is_ok = true;
+    a->code = grab(&is_ok, n_values, sizeof *a->code);
+    a->scale = grab(&is_ok, n_values / ACT_BLOCK + 1, sizeof *a->scale);
+    a->sum = grab(&is_ok, n_values / ACT_BLOCK + 1, sizeof *a->sum);
+    return is_ok;
+}
+
+/* Eight rows (one block) of a session as long as it gets must fit. */
+static size_t attn_floats(const struct device_needs *n)
+{
+    const size_t chunks = (size_t)QA_MIN(n->n_ctx / 256 + 1, 64);
+    const size_t per_row = ((size_t)n->max_cols + 2 * (size_t)n->n_heads) * (chunks + 1);
+    const size_t whole_step = per_row * (size_t)n->n_rows;
+    return QA_MAX(per_row * 8, QA_MIN(whole_step, ATTN_SCRATCH_FLOATS));
+}
+
+static enum status device_reserve(struct device *d, const struct device_needs *needs, struct err *e)
+{
+    const int inner = (needs->max_inner + ACT_BLOCK - 1) / ACT_BLOCK * ACT_BLOCK;
+    const size_t n_rows = (size_t)needs->n_rows, max_inner = (size_t)inner;
+    const size_t n_pairs = n_rows * ((size_t)needs->n_used + 1);
+    const size_t max_cols = (size_t)needs->max_cols, n_experts = (size_t)needs->n_experts;
+    bool is_ok = true;
+
+    scratch_release(d);
+    d->needs = *needs;
+    d->needs.max_inner = inner;
+    d->panel_bytes = QA_MAX((size_t)PANEL_BYTES, PANEL_ROW_BYTES(QA_MAX(max_cols, max_inner)));
+    for (int i = 0; i < pool_n_threads(d->pool); i++) {
+        d->threads[i].panel = grab(&is_ok, d->panel_bytes, 1);
+        d->threads[i].tile = grab(&is_ok, TILE_FLOATS, sizeof(float));
+    }
+    is_ok &= act_init(&d->act, n_rows * max_cols);
+    is_ok &= act_init(&d->inner, n_pairs * max_inner);
+    d->gate = grab(&is_ok, n_pairs * max_inner, sizeof *d->gate);
+    d->up = grab(&is_ok, n_pairs * max_inner, sizeof *d->up);
+    d->logits = grab(&is_ok, n_rows * n_experts, sizeof *d->logits);
+    d->counting = grab(&is_ok, n_pairs, sizeof *d->counting);
+    d->pair_row = grab(&is_ok, n_pairs, sizeof *d->pair_row);
+    d->pair_share = grab(&is_ok, n_pairs, sizeof *d->pair_share);
+    d->groups = grab(&is_ok, n_experts + 1, sizeof *d->groups);
+    d->cursor = grab(&is_ok, n_experts, sizeof *d->cursor);
+    d->attn_floats = attn_floats(needs);
+    d->attn = grab(&is_ok, d->attn_floats, sizeof *d->attn);
+    d->rope = grab(&is_ok, n_rows * ATTEND_DIM_MAX, sizeof *d->rope);
+    if (!is_ok) {
+        scratch_release(d);
+        return err_set(e, QA_E_NOMEM, "no memory for passes of %d rows", needs->n_rows);
+    }
+    for (size_t i = 0; i < n_pairs; i++)
+        d->counting[i] = (int32_t)i;
+    return QA_OK;
+}
+
+static void *memory_alloc(struct device *d, size_t n_bytes)
+{
+    bool is_ok = true;
+    (void)d;
+    return grab(&is_ok, n_bytes, 1);
+}
+
+static void memory_release(struct device *d, void *p)
+{
+    (void)d;
+    free(p);
+}
+
+static enum status weight_prepare(struct device *d, struct weight *w, struct err *e)
+{
+    (void)d, (void)w, (void)e;
+    return QA_OK; /* weights are read as they lie in the file */
+}
+
+static void weight_forget(struct device *d, struct weight *w)
+{
+    (void)d, (void)w;
+}
+
+static void memory_copy(struct device *d, void *to, const void *from, size_t n_bytes)
+{
+    (void)d;
+    memcpy(to, from, n_bytes);
+}
+
+static void device_sync(struct device *d)
+{
+    (void)d; /* every verb is done when it returns */
+}
+
+void device_run(struct device *d, pool_fn *fn, void *ctx, int64_t macs)
+{
+    if (macs < ALONE_MACS) {
+        fn(ctx, 0, 1);
+    } else {
+        pool_run(d->pool, fn, ctx);
+    }
+}
+
+const struct ops *cpu_ops(void)
+{
+    static const struct ops OPS = {
+        .name = "plain",
+        .open = device_open,
+        .close = device_close,
+        .reserve = device_reserve,
+        .alloc = memory_alloc,
+        .release = memory_release,
+        .prepare = weight_prepare,
+        .forget = weight_forget,
+        .copy = memory_copy,
+        .sync = device_sync,
+        .embed = cpu_embed,
+        .norm = cpu_norm,
+        .matmul = cpu_matmul,
+        .qk_prep = cpu_qk_prep,
+        .attn = cpu_attn,
+        .conv = cpu_conv,
+        .delta_prep = cpu_delta_prep,
+        .delta = cpu_delta,
+        .norm_gate = cpu_norm_gate,
+        .ffn = cpu_ffn,
+        .route = cpu_route,
+        .experts = cpu_experts,
+        .mtp_join = cpu_mtp_join,
+        .pick = cpu_pick,
+    };
+    return &OPS;
+}

@@ -1,0 +1,178 @@
+/* engine.c - puts the pieces together once: file, backend, weights, memory. */
+#include "engine/engine.h"
+
+#include "engine/base/clock.h"
+#include "engine/base/cpu.h"
+#include "engine/session.h"
+#include "engine/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- lists of ids --------------------------------------------------------- */
+
+void ids_release(struct ids *v)
+{
+    free(v->p);
+    *v = (struct ids){0};
+}
+
+enum status ids_reserve(struct ids *v, size_t n_more, struct err *e)
+{
+    size_t need, n_bytes;
+    if (!size_add_ok(v->n, n_more, &need) || !size_mul_ok(need, 2 * sizeof *v->p, &n_bytes)) {
+        return err_set(e, QA_E_NOMEM, "no memory for %zu more tokens", n_more);
+    }
+    if (need <= v->cap) return QA_OK;
+    const size_t cap = QA_MAX(need, 2 * v->cap);
+    int32_t *p = realloc(v->p, cap * sizeof *p);
+    if (!p) return err_set(e, QA_E_NOMEM, "no memory for %zu tokens", need);
+    v->p = p;
+    v->cap = cap;
+    return QA_OK;
+}
+
+enum status ids_add(struct ids *v, const int32_t *p, size_t n, struct err *e)
+{
+    const enum status st = ids_reserve(v, n, e);
+    if (st || n == 0) return st;
+    memcpy(v->p + v->n, p, n * sizeof *p);
+    v->n += n;
+    return QA_OK;
+}
+
+/* ---- opening -------------------------------------------------------------- */
+
+struct engine_opts engine_opts_default(void)
+{
+    return (struct engine_opts){.kv_k = KV_F16, .kv_v = KV_F16, .want_draft = true};
+}
+
+/* Best first: the first is what no wish gets. */
+typedef const struct ops *ops_fn(void);
+static ops_fn *const BACKENDS[] = {cpu_ops, ref_ops};
+
+static enum status find_ops(const struct ops **out, const char *name, struct err *e)
+{
+    for (size_t i = 0; i < COUNT(BACKENDS); i++) {
+        const struct ops *o = BACKENDS[i]();
+        if (name && strcmp(name, o->name) != 0) continue;
+        *out = o;
+        return QA_OK;
+    }
+    return err_set(e, QA_E_USAGE, "there are no kernels '%s': plain and ref are known", name);
+}
+
+static enum status open_file(struct engine *g, const struct engine_opts *o, struct err *e)
+{
+    if (o->model_path) return gguf_open(&g->file, o->model_path, e);
+    if (o->model_bytes.p) return gguf_open_bytes(&g->file, o->model_bytes, "embedded model", e);
+    return err_set(e, QA_E_USAGE, "no model given");
+}
+
+static void fill_info(struct engine *g, double start_s)
+{
+    const struct dims *d = &g->m->d;
+    struct engine_info *i = &g->info;
+    struct str name = {0};
+    gguf_get_str(g->file, "general.name", &name);
+    snprintf(g->name, sizeof g->name, "%.*s", (int)QA_MIN(name.n, sizeof g->name - 1), name.p);
+    i->arch = g->m->arch;
+    i->name = g->name;
+    i->kernels = g->ops->name;
+    gguf_get_str(g->file, "tokenizer.chat_template", &i->chat_template);
+    i->n_layers = d->n_layers;
+    i->n_embd = d->n_embd;
+    i->n_vocab = d->n_vocab;
+    i->n_ctx_train = d->n_ctx_train;
+    i->has_draft = d->n_draft > 0;
+    i->n_params = g->m->n_params;
+    i->weight_bytes = g->m->weight_bytes;
+    i->decode_bytes = g->m->decode_bytes;
+    i->kv_bytes_per_token = g->plan.bytes_per_token;
+    i->state_bytes = g->plan.state_bytes;
+    i->load_s = clock_now_s() - start_s;
+}
+
+static enum status open_parts(struct engine *g, const struct engine_opts *o, struct err *e)
+{
+    enum status st = open_file(g, o, e);
+    if (st) return st;
+    const struct ops *ops = NULL;
+    st = find_ops(&ops, o->kernels, e);
+    if (st) return st;
+    g->info.n_threads = o->n_threads > 0 ? o->n_threads : cpu_n_cores();
+    st = ops->open(&g->dev, &(struct device_opts){.n_threads = g->info.n_threads}, e);
+    if (st) return st;
+    g->ops = ops; /* from here on close() releases through it */
+    st = model_open(&g->m, g->file, ops, g->dev, o->want_draft, &o->progress, e);
+    if (st) return st;
+    st = tokenizer_open_gguf(&g->tokenizer, g->file, e);
+    if (st) return st;
+    st = cache_plan(&g->plan, g->m, o->kv_k, o->kv_v, e);
+    if (st) return st;
+    return forward_open(&g->f, g->m, o->kv_k, o->kv_v, PAGE_TOKENS, e);
+}
+
+enum status engine_open(struct engine **out, const struct engine_opts *o, struct err *e)
+{
+    const double start_s = clock_now_s();
+    struct engine *g = calloc(1, sizeof *g);
+    if (!g) return err_set(e, QA_E_NOMEM, "no memory for the engine");
+    const enum status st = open_parts(g, o, e);
+    if (st) {
+        engine_close(g);
+        return err_wrap(e, st, "cannot open model '%s'", o->model_path ? o->model_path : "");
+    }
+    fill_info(g, start_s);
+    *out = g;
+    return QA_OK;
+}
+
+void engine_close(struct engine *g)
+{
+    if (!g) return;
+    ASSERT(g->n_sessions == 0);
+    forward_close(g->f);
+    tokenizer_close(g->tokenizer);
+    model_close(g->m);
+    if (g->ops) g->ops->close(g->dev);
+    gguf_close(g->file);
+    free(g);
+}
+
+const struct engine_info *engine_info(const struct engine *g)
+{
+    return &g->info;
+}
+
+/* ---- text ----------------------------------------------------------------- */
+
+enum status engine_encode(const struct engine *g,
+                          struct str text,
+                          enum special_mode mode,
+                          struct ids *out,
+                          struct err *e)
+{
+    return tokenizer_encode(g->tokenizer, text, mode, out, e);
+}
+
+struct str engine_piece(const struct engine *g, int32_t id)
+{
+    return tokenizer_piece(g->tokenizer, id);
+}
+
+int32_t engine_special(const struct engine *g, const char *text)
+{
+    return tokenizer_special(g->tokenizer, text);
+}
+
+bool engine_is_control(const struct engine *g, int32_t id)
+{
+    return tokenizer_is_control(g->tokenizer, id);
+}
+
+bool engine_is_stop(const struct engine *g, int32_t id)
+{
+    return tokenizer_is_stop(g->tokenizer, id);
+}

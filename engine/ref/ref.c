@@ -1,0 +1,124 @@
+/* ref.c - the reference backend: its table and its memory. */
+#include "engine/ref/ref.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void device_close(struct device *d)
+{
+    if (!d) return;
+    free(d->trial);
+    free(d->row);
+    free(d->inner);
+    free(d->expert);
+    free(d->router);
+    free(d->score);
+    free(d);
+}
+
+static enum status device_open(struct device **out, const struct device_opts *o, struct err *e)
+{
+    (void)o; /* one thread, whatever is asked for: the order of sums is the definition */
+    struct device *d = calloc(1, sizeof *d);
+    if (d) d->trial = calloc((size_t)REF_DELTA_DIM_MAX * REF_DELTA_DIM_MAX, sizeof *d->trial);
+    if (!d || !d->trial) {
+        device_close(d);
+        return err_set(e, QA_E_NOMEM, "cannot allocate the reference device");
+    }
+    *out = d;
+    return QA_OK;
+}
+
+static bool grow(float **p, size_t n)
+{
+    float *q = realloc(*p, (n ? n : 1) * sizeof *q);
+    if (q) *p = q;
+    return q != NULL;
+}
+
+static enum status device_reserve(struct device *d, const struct device_needs *n, struct err *e)
+{
+    if (!grow(&d->row, (size_t)n->max_cols) || !grow(&d->inner, 2 * (size_t)n->max_inner) ||
+        !grow(&d->expert, (size_t)n->max_cols) || !grow(&d->router, (size_t)n->n_experts) ||
+        !grow(&d->score, (size_t)n->n_ctx)) {
+        return err_set(e, QA_E_NOMEM, "no memory for the reference device's scratch");
+    }
+    return QA_OK;
+}
+
+static void *memory_alloc(struct device *d, size_t n_bytes)
+{
+    (void)d;
+    size_t rounded;
+    if (!size_add_ok(n_bytes, 64, &rounded)) return NULL;
+    rounded = rounded / 64 * 64; /* aligned_alloc wants whole alignments */
+    void *p = aligned_alloc(64, rounded);
+    if (p) memset(p, 0, rounded);
+    return p;
+}
+
+static void memory_release(struct device *d, void *p)
+{
+    (void)d;
+    free(p);
+}
+
+static enum status weight_prepare(struct device *d, struct weight *w, struct err *e)
+{
+    (void)d, (void)w, (void)e;
+    return QA_OK; /* weights are read as they lie in the file */
+}
+
+static void weight_forget(struct device *d, struct weight *w)
+{
+    (void)d, (void)w;
+}
+
+static void memory_copy(struct device *d, void *to, const void *from, size_t n_bytes)
+{
+    (void)d;
+    memcpy(to, from, n_bytes);
+}
+
+static void memory_zero(struct device *d, void *p, size_t n_bytes)
+{
+    (void)d;
+    memset(p, 0, n_bytes);
+}
+
+static void device_sync(struct device *d)
+{
+    (void)d;
+}
+
+const struct ops *ref_ops(void)
+{
+    static const struct ops OPS = {
+        .name = "ref",
+        .open = device_open,
+        .close = device_close,
+        .reserve = device_reserve,
+        .alloc = memory_alloc,
+        .release = memory_release,
+        .prepare = weight_prepare,
+        .forget = weight_forget,
+        .copy = memory_copy,
+        .zero = memory_zero,
+        .sync = device_sync,
+        .embed = ref_embed,
+        .norm = ref_norm,
+        .matmul = ref_matmul,
+        .qk_prep = ref_qk_prep,
+        .attn = ref_attn,
+        .conv = ref_conv,
+        .delta_prep = ref_delta_prep,
+        .delta = ref_delta,
+        .norm_gate = ref_norm_gate,
+        .ffn = ref_ffn,
+        .route = ref_route,
+        .experts = ref_experts,
+        .mtp_join = ref_mtp_join,
+        .pick = ref_pick,
+    };
+    return &OPS;
+}

@@ -1,0 +1,295 @@
+/* sampler.c - shaping and drawing. */
+#include "engine/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sampling sampling_greedy(void)
+{
+    return (struct sampling){.top_p = 1, .repetition_penalty = 1};
+}
+
+enum status sampler_init(struct sampler *s, int n_vocab, struct err *e)
+{
+    const size_t n = (size_t)n_vocab;
+    *s = (struct sampler){.n_vocab = n_vocab};
+    s->row = calloc(n, sizeof *s->row);
+    s->dense = calloc(n, sizeof *s->dense);
+    s->seen = calloc(n, sizeof *s->seen);
+    if (s->row && s->dense && s->seen) return QA_OK;
+    sampler_release(s);
+    return err_set(e, QA_E_NOMEM, "no memory for the sampler");
+}
+
+void sampler_release(struct sampler *s)
+{
+    free(s->row);
+    free(s->dense);
+    free(s->seen);
+    *s = (struct sampler){0};
+}
+
+enum status dist_init(struct dist *d, int n_vocab, struct err *e)
+{
+    *d = (struct dist){0};
+    d->c = malloc((size_t)n_vocab * sizeof *d->c); /* untouched pages cost nothing */
+    return d->c ? QA_OK : err_set(e, QA_E_NOMEM, "no memory for the sampler");
+}
+
+void dist_release(struct dist *d)
+{
+    free(d->c);
+    *d = (struct dist){0};
+}
+
+/* ---- penalties ---------------------------------------------------------- */
+
+static void penalise(struct sampler *s, const struct sampling *p, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const int32_t id = ids[i];
+        if (s->seen[id] == s->round) continue; /* once, however often it occurs */
+        s->seen[id] = s->round;
+        float *x = &s->row[id];
+        *x = *x > 0 ? *x / p->repetition_penalty : *x * p->repetition_penalty;
+        *x -= p->presence_penalty;
+    }
+}
+
+static void penalise_past(struct sampler *s,
+                          const struct sampling *p,
+                          const struct sampler_past *past)
+{
+    const bool has_repetition = p->repetition_penalty > 0 && p->repetition_penalty != 1;
+    if (!has_repetition && p->presence_penalty == 0) return;
+    struct sampling use = *p;
+    if (!has_repetition) use.repetition_penalty = 1;
+
+    size_t n_burst = (size_t)past->n_burst, n_ids = past->n_ids;
+    if (p->penalty_last_n > 0) {
+        const size_t window = (size_t)p->penalty_last_n;
+        n_burst = QA_MIN(n_burst, window);
+        n_ids = QA_MIN(n_ids, window - n_burst);
+    }
+    if (++s->round == 0) { /* every stamp of 2^32 rounds ago would look fresh */
+        memset(s->seen, 0, (size_t)s->n_vocab * sizeof *s->seen);
+        s->round = 1;
+    }
+    penalise(s, &use, past->burst + ((size_t)past->n_burst - n_burst), n_burst);
+    penalise(s, &use, past->ids + (past->n_ids - n_ids), n_ids);
+}
+
+/* ---- shaping ------------------------------------------------------------ */
+
+static int32_t argmax(const float *x, int n)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++) {
+        if (x[i] > x[best] || isnan(x[best])) best = i;
+    }
+    return best;
+}
+
+static bool is_before(struct candidate a, struct candidate b)
+{
+    return a.p > b.p || (a.p == b.p && a.id < b.id);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    return is_before(*x, *y) ? -1 : 1;
+}
+
+/* Heap order: the worst candidate on top, to be replaced by better ones. */
+static void sift_down(struct candidate *c, int n, int i)
+{
+    for (;;) {
+        int worst = i;
+        for (int k = 2 * i + 1; k <= 2 * i + 2 && k < n; k++) {
+            if (is_before(c[worst], c[k])) worst = k;
+        }
+        if (worst == i) return;
+        const struct candidate swap = c[i];
+        c[i] = c[worst];
+        c[worst] = swap;
+        i = worst;
+    }
+}
+
+/* The k best logits, best first, their logit in .p. */
+static void take_top_k(struct dist *d, const float *row, int n_vocab, int k)
+{
+    d->n = 0;
+    for (int32_t i = 0; i < n_vocab; i++) {
+        const struct candidate c = {i, row[i]};
+        if (!(c.p > -INFINITY)) continue; /* forbidden, or not a number */
+        if (d->n < k) {
+            d->c[d->n++] = c;
+            if (d->n < k) continue;
+            for (int j = k / 2 - 1; j >= 0; j--)
+                sift_down(d->c, k, j);
+        } else if (is_before(c, d->c[0])) {
+            d->c[0] = c;
+            sift_down(d->c, k, 0);
+        }
+    }
+    qsort(d->c, (size_t)d->n, sizeof *d->c, by_rank);
+}
+
+static void take_all(struct dist *d, const float *row, int n_vocab)
+{
+    d->n = 0;
+    for (int32_t i = 0; i < n_vocab; i++) {
+        if (row[i] > -INFINITY) d->c[d->n++] = (struct candidate){i, row[i]};
+    }
+}
+
+/* Logits in .p become weights relative to the largest; returns their sum. */
+static double exponentiate(struct dist *d, float most, float temp)
+{
+    double sum = 0;
+    int n = 0;
+    for (int i = 0; i < d->n; i++) {
+        const float p = expf((d->c[i].p - most) / temp);
+        if (!(p > 0)) continue;
+        d->c[n++] = (struct candidate){d->c[i].id, p};
+        sum += (double)p;
+    }
+    d->n = n;
+    return sum;
+}
+
+/* Keep weights of at least `least`. */
+static void keep_from(struct dist *d, double least)
+{
+    int n = 0;
+    for (int i = 0; i < d->n; i++) {
+        if ((double)d->c[i].p >= least) d->c[n++] = d->c[i];
+    }
+    d->n = n;
+}
+
+/* The smallest set of best candidates that holds a share top_p of `sum`.  Those
+ * below (1 - top_p) / n each cannot be in it: together they are too few to matter.
+ * Dropping them first leaves little to sort. */
+static void take_top_p(struct dist *d, double sum, float top_p)
+{
+    if (d->n == 0) return;
+    keep_from(d, QA_MIN(sum * (1 - (double)top_p) / d->n, 1.0)); /* the best weighs 1 */
+    qsort(d->c, (size_t)d->n, sizeof *d->c, by_rank);
+    double held = 0;
+    for (int i = 0; i < d->n; i++) {
+        held += (double)d->c[i].p;
+        if (held >= sum * (double)top_p) {
+            d->n = i + 1;
+            return;
+        }
+    }
+}
+
+static void normalise(struct dist *d)
+{
+    double sum = 0;
+    for (int i = 0; i < d->n; i++)
+        sum += (double)d->c[i].p;
+    for (int i = 0; i < d->n; i++)
+        d->c[i].p = (float)((double)d->c[i].p / sum);
+}
+
+static double log_sum_exp(const float *x, int n)
+{
+    const float most = x[argmax(x, n)];
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        const float y = x[i] - most;
+        if (y > -40) sum += (double)expf(y); /* less than 1e-12 of the sum is left out */
+    }
+    return (double)most + log(sum);
+}
+
+void sampler_shape(struct sampler *s,
+                   const float *logits,
+                   const struct sampling *p,
+                   const struct sampler_past *past,
+                   struct dist *out)
+{
+    memcpy(s->row, logits, (size_t)s->n_vocab * sizeof *s->row);
+    if (past->mask) past->mask(past->mask_ctx, past->burst, past->n_burst, s->row, s->n_vocab);
+    s->log_sum = log_sum_exp(s->row, s->n_vocab);
+    penalise_past(s, p, past);
+
+    const int32_t best = argmax(s->row, s->n_vocab);
+    const float most = s->row[best];
+    out->n = 0;
+    if (p->temp > 0 && isfinite(most)) {
+        if (p->top_k > 0 && p->top_k < s->n_vocab) {
+            take_top_k(out, s->row, s->n_vocab, p->top_k);
+        } else {
+            take_all(out, s->row, s->n_vocab);
+        }
+        const double sum = exponentiate(out, most, p->temp);
+        if (p->top_p < 1) take_top_p(out, sum, p->top_p);
+        if (p->min_p > 0) keep_from(out, (double)QA_MIN(p->min_p, 1.0f));
+        normalise(out);
+    }
+    /* Greedy; or a row without a finite number in it, where any choice is as good. */
+    if (out->n == 0) out->c[out->n++] = (struct candidate){best, 1};
+}
+
+float sampler_logprob(const struct sampler *s, const float *logits, int32_t id)
+{
+    return (float)((double)logits[id] - s->log_sum);
+}
+
+/* ---- drawing ------------------------------------------------------------ */
+
+int32_t dist_draw(const struct dist *d, struct rng *r)
+{
+    if (d->n == 1) return d->c[0].id;
+    double u = rng_unit(r);
+    for (int i = 0; i < d->n; i++) {
+        u -= (double)d->c[i].p;
+        if (u < 0) return d->c[i].id;
+    }
+    return d->c[d->n - 1].id; /* rounding left a sliver at the end */
+}
+
+float dist_p(const struct dist *d, int32_t id)
+{
+    for (int i = 0; i < d->n; i++) {
+        if (d->c[i].id == id) return d->c[i].p;
+    }
+    return 0;
+}
+
+/* p <- max(0, p - q), normalised. */
+static void subtract(struct sampler *s, struct dist *p, const struct dist *q)
+{
+    for (int i = 0; i < q->n; i++)
+        s->dense[q->c[i].id] = q->c[i].p;
+    int n = 0;
+    for (int i = 0; i < p->n; i++) {
+        const float left = p->c[i].p - s->dense[p->c[i].id];
+        if (left > 0) p->c[n++] = (struct candidate){p->c[i].id, left};
+    }
+    for (int i = 0; i < q->n; i++)
+        s->dense[q->c[i].id] = 0;
+    if (n == 0) return; /* p and q are equal up to rounding: p itself will do */
+    p->n = n;
+    normalise(p);
+}
+
+bool sampler_accept(struct sampler *s,
+                    struct dist *p,
+                    const struct dist *q,
+                    int32_t id,
+                    struct rng *r)
+{
+    const float ratio = dist_p(p, id) / dist_p(q, id);
+    if (ratio >= 1) return true;
+    if (ratio > 0 && rng_unit(r) < (double)ratio) return true;
+    subtract(s, p, q);
+    return false;
+}

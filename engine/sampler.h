@@ -1,0 +1,66 @@
+/* sampler.h - from a row of logits to a distribution, and from that to a token.
+ *
+ * The order is fixed: mask, penalties, temperature, top-k, top-p, min-p.  top-p
+ * and min-p look at what top-k left, renormalised.  Greedy is the distribution
+ * with one token in it.  Drafting and plain decoding use the same function, which
+ * is why they agree. */
+#ifndef QA_SAMPLER_H
+#define QA_SAMPLER_H
+
+#include "engine/engine.h"
+
+struct candidate {
+    int32_t id;
+    float p;
+};
+/* Tokens that can be drawn; every p > 0, the sum is 1. */
+struct dist {
+    struct candidate *c; /* [n], room for the whole vocabulary; owned            */
+    int n;
+};
+
+struct sampler {
+    int n_vocab;
+    float *row;     /* [V]  masked, penalised logits                            */
+    float *dense;   /* [V]  zeros between calls                                 */
+    uint32_t *seen; /* [V]  == round: this id has been penalised already        */
+    uint32_t round;
+    double log_sum; /* of the last shaped row: log of the sum of exp, masked     */
+};
+
+enum status sampler_init(struct sampler *s, int n_vocab, struct err *e) MUST_USE;
+void sampler_release(struct sampler *s);
+enum status dist_init(struct dist *d, int n_vocab, struct err *e) MUST_USE;
+void dist_release(struct dist *d);
+
+/* What the next token depends on besides its logits. */
+struct sampler_past {
+    const int32_t *ids; /* generated before this burst                           */
+    size_t n_ids;
+    const int32_t *burst; /* picked in this burst                                */
+    int n_burst;
+    mask_fn *mask; /* may be NULL */
+    void *mask_ctx;
+};
+
+/* The distribution of the next token after logits [V], which are left as they are. */
+void sampler_shape(struct sampler *s,
+                   const float *logits,
+                   const struct sampling *p,
+                   const struct sampler_past *past,
+                   struct dist *out);
+/* Of the row shaped last: masked, without penalties and temperature. */
+float sampler_logprob(const struct sampler *s, const float *logits, int32_t id);
+
+int32_t dist_draw(const struct dist *d, struct rng *r); /* one candidate: r is not used */
+float dist_p(const struct dist *d, int32_t id);
+
+/* Speculative sampling (arXiv:2211.17192): `id` was drawn from q.  True: it stands
+ * as a draw from p.  False: p has become the distribution to draw from instead. */
+bool sampler_accept(struct sampler *s,
+                    struct dist *p,
+                    const struct dist *q,
+                    int32_t id,
+                    struct rng *r);
+
+#endif

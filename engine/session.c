@@ -1,0 +1,523 @@
+/* session.c - one timeline of tokens: append, sync, mark, rewind, fork, decode. */
+#include "engine/session.h"
+
+#include "engine/base/clock.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the stop flag ------------------------------------------------------- */
+
+static volatile sig_atomic_t is_stop_requested;
+
+void engine_stop(void)
+{
+    is_stop_requested = 1;
+}
+
+void engine_stop_clear(void)
+{
+    is_stop_requested = 0;
+}
+
+bool engine_stop_requested(void)
+{
+    return is_stop_requested != 0;
+}
+
+/* ---- small things -------------------------------------------------------- */
+
+static struct device *device_of(const struct session *s)
+{
+    return s->g->dev;
+}
+
+static void *device_floats(const struct engine *g, size_t n_rows, size_t n)
+{
+    return g->ops->alloc(g->dev, n_rows * n * sizeof(float));
+}
+
+static size_t embd_bytes(const struct session *s)
+{
+    return (size_t)s->g->m->d.n_embd * sizeof(float);
+}
+
+static size_t vocab_bytes(const struct session *s)
+{
+    return (size_t)s->g->m->d.n_vocab * sizeof(float);
+}
+
+static float *hidden_row(const struct session *s, int i)
+{
+    return s->hidden + (size_t)i * (size_t)s->g->m->d.n_embd;
+}
+
+const float *session_row(const struct session *s, int i)
+{
+    return s->logits + (size_t)i * (size_t)s->g->m->d.n_vocab;
+}
+
+struct span session_span(const struct session *s, int64_t pos, int n_rows, bool is_trial)
+{
+    return (struct span){.n_rows = n_rows,
+                         .pos = pos,
+                         .pages = s->cache.mem,
+                         .state = s->cache.state,
+                         .is_trial = is_trial};
+}
+
+static enum status stopped(struct err *e)
+{
+    return err_set(e, QA_E_STOP, "stopped on request");
+}
+
+/* ---- opening and closing -------------------------------------------------- */
+
+static void mark_release(struct session *s, struct mark *k)
+{
+    const struct engine *g = s->g;
+    if (k->state) cache_state_free(&s->cache, k->state);
+    g->ops->release(g->dev, k->logits);
+    g->ops->release(g->dev, k->hidden);
+    *k = (struct mark){0};
+}
+
+void session_close(struct session *s)
+{
+    if (!s) return;
+    struct engine *g = s->g;
+    for (int i = 0; i < MARKS_MAX; i++)
+        mark_release(s, &s->marks[i]);
+    spec_release(&s->spec, g->m);
+    dist_release(&s->target);
+    sampler_release(&s->sampler);
+    g->ops->release(g->dev, s->hidden);
+    g->ops->release(g->dev, s->logits);
+    cache_release(&s->cache);
+    ids_release(&s->ids);
+    g->n_sessions--;
+    free(s);
+}
+
+static enum status check_opts(const struct engine *g,
+                              const struct session_opts *o,
+                              struct err *e)
+{
+    if (o->cap_tokens < 1 || o->cap_tokens > INT32_MAX) {
+        return err_set(e, QA_E_USAGE,
+                       "session of %lld tokens: must be at least 1 and fit 31 bits",
+                       (long long)o->cap_tokens);
+    }
+    if (o->n_draft < 0 || o->n_draft > DRAFT_MAX) {
+        return err_set(e, QA_E_USAGE, "cannot draft %d tokens: 0 to %d", o->n_draft, DRAFT_MAX);
+    }
+    if (o->n_draft > 0 && !g->info.has_draft) {
+        return err_set(e, QA_E_USAGE, "cannot draft: the model has no draft layer");
+    }
+    if (o->step_tokens < 0) return err_set(e, QA_E_USAGE, "step of %d tokens", o->step_tokens);
+    return QA_OK;
+}
+
+enum status session_open(struct session **out,
+                         struct engine *g,
+                         const struct session_opts *o,
+                         struct err *e)
+{
+    enum status st = check_opts(g, o, e);
+    if (st) return st;
+    struct session *s = calloc(1, sizeof *s);
+    if (!s) return err_set(e, QA_E_NOMEM, "no memory for a session");
+    const int64_t step = o->step_tokens ? o->step_tokens : STEP_TOKENS;
+    s->g = g;
+    s->cap_tokens = o->cap_tokens;
+    s->step_tokens = (int)QA_MIN(step, o->cap_tokens);
+    s->n_mtp = 1;
+    g->n_sessions++;
+
+    const int max_rows = s->step_tokens + 2 * TRIAL_ROWS;
+    st = cache_init(&s->cache, g->m, &g->plan, s->cap_tokens, e);
+    if (st) goto fail;
+    st = forward_reserve(g->f, max_rows, s->cap_tokens, e);
+    if (st) goto fail;
+    s->logits = device_floats(g, TRIAL_ROWS, (size_t)g->m->d.n_vocab);
+    if (o->n_draft) s->hidden = device_floats(g, (size_t)max_rows, (size_t)g->m->d.n_embd);
+    if (!s->logits || (o->n_draft && !s->hidden)) {
+        st = err_set(e, QA_E_NOMEM, "no memory for a session's logits");
+        goto fail;
+    }
+    st = sampler_init(&s->sampler, g->m->d.n_vocab, e);
+    if (st) goto fail;
+    st = dist_init(&s->target, g->m->d.n_vocab, e);
+    if (st) goto fail;
+    st = spec_init(&s->spec, g->m, o->n_draft, e);
+    if (st) goto fail;
+    *out = s;
+    return QA_OK;
+
+fail:
+    session_close(s);
+    return st;
+}
+
+int64_t session_n_tokens(const struct session *s)
+{
+    return (int64_t)s->ids.n;
+}
+
+int64_t session_cap_tokens(const struct session *s)
+{
+    return s->cap_tokens;
+}
+
+const int32_t *session_ids(const struct session *s)
+{
+    return s->ids.p;
+}
+
+struct session_stats session_stats(const struct session *s)
+{
+    return s->stats;
+}
+
+/* ---- computing ------------------------------------------------------------ */
+
+void session_keep_hidden(struct session *s, int n_rows)
+{
+    if (!s->hidden) return;
+    s->g->ops->copy(device_of(s), hidden_row(s, s->n_hidden), s->g->f->hidden,
+                    (size_t)n_rows * embd_bytes(s));
+    s->n_hidden += n_rows;
+}
+
+int session_draft_rows(struct session *s, int64_t to)
+{
+    const int n = (int)(to - s->n_mtp);
+    if (n <= 0) return 0;
+    ASSERT(n <= s->n_hidden);
+
+    const struct span span = session_span(s, s->n_mtp, n, false);
+    const struct step step = {
+        s->ids.p + s->n_mtp, n, {&span, 1}
+    };
+    forward_draft(s->g->f, &step, s->hidden);
+    s->n_mtp = to;
+    s->n_hidden -= n; /* one row may be left: its successor is not known yet */
+    ASSERT(s->n_hidden <= 1);
+    if (s->n_hidden == 1) {
+        s->g->ops->copy(device_of(s), s->hidden, hidden_row(s, n), embd_bytes(s));
+    }
+    return n;
+}
+
+/* The next n_rows of ids through the trunk, and the draft layer behind it. */
+static void compute_step(struct session *s, int n_rows)
+{
+    const struct span span = session_span(s, s->n_done, n_rows, false);
+    const struct step step = {
+        s->ids.p + s->n_done, n_rows, {&span, 1}
+    };
+    struct forward *f = s->g->f;
+    const size_t last = (size_t)(n_rows - 1) * (size_t)s->g->m->d.n_embd;
+
+    forward_trunk(f, &step);
+    s->n_done += n_rows;
+    session_keep_hidden(s, n_rows);
+    if (s->n_done == (int64_t)s->ids.n || engine_stop_requested()) {
+        forward_head(f, f->hidden + last, 1,
+                     s->logits); /* before the draft layer reuses f->hidden */
+        s->i_logits = 0;
+    }
+    /* A lone row can wait for others: the layer's weights are read once for all. */
+    if (s->hidden && (n_rows > 1 || s->n_hidden > TRIAL_ROWS)) session_draft_rows(s, s->n_done);
+}
+
+/* Compute everything that ids hold.  All memory is taken first, so that only a stop
+ * can end it early; the ids not computed are dropped then. */
+static enum status compute_all(struct session *s, struct err *e)
+{
+    const int64_t n = (int64_t)s->ids.n;
+    const enum status st = cache_reserve(&s->cache, QA_MIN(s->n_mtp, s->n_done), n, e);
+    if (st) return st;
+    while (s->n_done < n && !engine_stop_requested()) {
+        compute_step(s, (int)QA_MIN(n - s->n_done, (int64_t)s->step_tokens));
+    }
+    if (s->n_done == n) return QA_OK;
+    s->ids.n = (size_t)s->n_done;
+    return stopped(e);
+}
+
+static enum status check_ids(const struct session *s,
+                             const int32_t *ids,
+                             size_t n,
+                             struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= s->g->m->d.n_vocab) {
+            return err_set(e, QA_E_USAGE, "token %d at %zu is not in the vocabulary", ids[i],
+                           i);
+        }
+    }
+    return QA_OK;
+}
+
+enum status session_append(struct session *s, const int32_t *ids, size_t n, struct err *e)
+{
+    const size_t before = s->ids.n;
+    if (n > (size_t)s->cap_tokens - before) {
+        return err_set(e, QA_E_LIMIT, "context is full: %zu and %zu more tokens, room for %lld",
+                       before, n, (long long)s->cap_tokens);
+    }
+    enum status st = check_ids(s, ids, n, e);
+    if (st || n == 0) return st;
+    st = ids_add(&s->ids, ids, n, e);
+    if (st) return st;
+
+    const double start_s = clock_now_s();
+    const int64_t n_done = s->n_done;
+    st = compute_all(s, e);
+    if (st && st != QA_E_STOP) s->ids.n = before;
+    s->stats.n_prefilled += (uint64_t)(s->n_done - n_done);
+    s->stats.prefill_s += clock_now_s() - start_s;
+    return st;
+}
+
+/* The last token may still wait for the next decode; some calls cannot wait. */
+static enum status compute_pending(struct session *s, struct err *e)
+{
+    if (!session_has_pending(s)) return QA_OK;
+    const enum status st =
+        cache_reserve(&s->cache, QA_MIN(s->n_mtp, s->n_done), (int64_t)s->ids.n, e);
+    if (!st) compute_step(s, 1);
+    return st;
+}
+
+const float *session_logits(struct session *s, struct err *e)
+{
+    if (s->ids.n == 0) {
+        err_set(e, QA_E_USAGE, "an empty session predicts nothing");
+        return NULL;
+    }
+    if (compute_pending(s, e)) return NULL;
+    s->g->ops->sync(device_of(s));
+    return session_row(s, s->i_logits);
+}
+
+/* ---- marks ---------------------------------------------------------------- */
+
+static enum status mark_fill(struct session *s, struct mark *k, struct err *e)
+{
+    const struct engine *g = s->g;
+    const bool has_logits = s->n_done > 0, has_hidden = has_logits && s->hidden;
+
+    if (has_hidden) session_draft_rows(s, s->n_done); /* leaves one hidden row to keep */
+    k->is_used = true;
+    k->n_tokens = s->n_done;
+    k->state = cache_state_save(&s->cache);
+    if (has_logits) k->logits = g->ops->alloc(g->dev, vocab_bytes(s));
+    if (has_hidden) k->hidden = g->ops->alloc(g->dev, embd_bytes(s));
+    if (!k->state || (has_logits && !k->logits) || (has_hidden && !k->hidden)) {
+        mark_release(s, k);
+        return err_set(e, QA_E_NOMEM, "no memory for a mark: %zu bytes", g->plan.state_bytes);
+    }
+    if (has_logits)
+        g->ops->copy(g->dev, k->logits, session_row(s, s->i_logits), vocab_bytes(s));
+    if (has_hidden) g->ops->copy(g->dev, k->hidden, s->hidden, embd_bytes(s));
+    return QA_OK;
+}
+
+enum status session_mark(struct session *s, int *mark, struct err *e)
+{
+    int i = 0;
+    while (i < MARKS_MAX && s->marks[i].is_used)
+        i++;
+    if (i == MARKS_MAX)
+        return err_set(e, QA_E_LIMIT, "a session holds at most %d marks", MARKS_MAX);
+    enum status st = compute_pending(s, e);
+    if (st) return st;
+    st = mark_fill(s, &s->marks[i], e);
+    if (!st) *mark = i;
+    return st;
+}
+
+/* Back to position n, whose recurrent state is `state` (NULL: the start). */
+static void go_back(struct session *s, int64_t n, const float *state)
+{
+    s->ids.n = (size_t)n;
+    s->n_done = n;
+    s->n_mtp = QA_MAX(n, 1);
+    s->n_hidden = 0;
+    cache_cut(&s->cache, n);
+    cache_state_load(&s->cache, state);
+    for (int i = 0; i < MARKS_MAX; i++) {
+        if (s->marks[i].is_used && s->marks[i].n_tokens > n) mark_release(s, &s->marks[i]);
+    }
+}
+
+static void go_to_mark(struct session *s, const struct mark *k)
+{
+    const struct engine *g = s->g;
+    go_back(s, k->n_tokens, k->state);
+    s->i_logits = 0;
+    if (k->logits) g->ops->copy(g->dev, s->logits, k->logits, vocab_bytes(s));
+    if (k->hidden) {
+        g->ops->copy(g->dev, s->hidden, k->hidden, embd_bytes(s));
+        s->n_hidden = 1;
+    }
+}
+
+enum status session_rewind(struct session *s, int mark, struct err *e)
+{
+    if (mark < 0 || mark >= MARKS_MAX || !s->marks[mark].is_used) {
+        return err_set(e, QA_E_USAGE, "mark %d does not exist", mark);
+    }
+    go_to_mark(s, &s->marks[mark]);
+    return QA_OK;
+}
+
+void session_drop_mark(struct session *s, int mark)
+{
+    if (mark >= 0 && mark < MARKS_MAX) mark_release(s, &s->marks[mark]);
+}
+
+enum status session_fork(struct session **out, struct session *s, struct err *e)
+{
+    const struct session_opts o = {
+        .cap_tokens = s->cap_tokens,
+        .n_draft = s->spec.n_max,
+        .step_tokens = s->step_tokens,
+    };
+    const struct engine *g = s->g;
+    struct session *t = NULL;
+    enum status st = session_open(&t, s->g, &o, e);
+    if (st) return st;
+    st = ids_add(&t->ids, s->ids.p, s->ids.n, e);
+    if (st) {
+        session_close(t);
+        return st;
+    }
+    cache_share(&t->cache, &s->cache, s->n_done);
+    t->n_done = s->n_done;
+    t->n_mtp = s->n_mtp;
+    if (s->n_done > 0) {
+        g->ops->copy(g->dev, t->logits, session_row(s, s->i_logits), vocab_bytes(s));
+    }
+    if (s->hidden) {
+        g->ops->copy(g->dev, t->hidden, s->hidden, (size_t)s->n_hidden * embd_bytes(s));
+        t->n_hidden = s->n_hidden;
+    }
+    *out = t;
+    return QA_OK;
+}
+
+static size_t common_prefix(const struct session *s, const int32_t *ids, size_t n)
+{
+    size_t i = 0;
+    while (i < n && i < s->ids.n && ids[i] == s->ids.p[i])
+        i++;
+    return i;
+}
+
+static const struct mark *last_mark(const struct session *s, size_t n_tokens)
+{
+    const struct mark *best = NULL;
+    for (int i = 0; i < MARKS_MAX; i++) {
+        const struct mark *k = &s->marks[i];
+        if (!k->is_used || k->n_tokens > (int64_t)n_tokens) continue;
+        if (!best || k->n_tokens > best->n_tokens) best = k;
+    }
+    return best;
+}
+
+enum status session_sync(struct session *s,
+                         const int32_t *ids,
+                         size_t n,
+                         size_t *n_reused,
+                         struct err *e)
+{
+    if (n > (size_t)s->cap_tokens) {
+        return err_set(e, QA_E_LIMIT, "context is full: %zu tokens, room for %lld", n,
+                       (long long)s->cap_tokens);
+    }
+    enum status st = check_ids(s, ids, n, e);
+    if (st) return st;
+
+    const size_t same = common_prefix(s, ids, n);
+    if (same < s->ids.n) { /* something must go: only a mark leads back */
+        const struct mark *k = last_mark(s, same);
+        if (k)
+            go_to_mark(s, k);
+        else
+            go_back(s, 0, NULL);
+    }
+    const size_t kept = s->ids.n;
+    st = session_append(s, ids + kept, n - kept, e);
+    if (!st && n_reused) *n_reused = kept;
+    return st;
+}
+
+/* ---- decoding ------------------------------------------------------------- */
+
+struct sampler_past session_past(const struct session *s,
+                                 const struct decode_args *a,
+                                 const int32_t *burst,
+                                 int n_burst)
+{
+    const size_t from = (size_t)QA_MAX(0, QA_MIN(a->n_prompt, (int64_t)s->ids.n));
+    return (struct sampler_past){
+        .ids = s->ids.p + from,
+        .n_ids = s->ids.n - from,
+        .burst = burst,
+        .n_burst = n_burst,
+        .mask = a->mask,
+        .mask_ctx = a->mask_ctx,
+    };
+}
+
+/* Without drafting: one token from the last row, left pending. */
+static enum status decode_one(struct session *s,
+                              const struct decode_args *a,
+                              struct burst *b,
+                              struct err *e)
+{
+    const float *row = session_logits(s, e);
+    if (!row) return e->code ? e->code : QA_E_INTERNAL;
+    const struct sampler_past past = session_past(s, a, b->ids, 0);
+    sampler_shape(&s->sampler, row, a->sampling, &past, &s->target);
+    b->ids[0] = dist_draw(&s->target, a->rng);
+    b->logprob[0] = sampler_logprob(&s->sampler, row, b->ids[0]);
+    b->n = 1;
+    return ids_add(&s->ids, b->ids, 1, e);
+}
+
+/* How many tokens to draft: only after a pending token, and never past a limit. */
+static int draft_length(struct session *s, const struct decode_args *a)
+{
+    if (!s->hidden || !session_has_pending(s)) return 0;
+    int64_t limit = s->cap_tokens - (int64_t)s->ids.n - 1; /* one more follows the drafts */
+    if (a->max_tokens > 0) limit = QA_MIN(limit, a->max_tokens - 1);
+    return spec_length(&s->spec, (int)QA_MAX(0, QA_MIN(limit, DRAFT_MAX)));
+}
+
+enum status session_decode(struct session *s,
+                           const struct decode_args *a,
+                           struct burst *out,
+                           struct err *e)
+{
+    struct err local = {0};
+    if (!e) e = &local; /* decode_one() reads it */
+    if (engine_stop_requested()) return stopped(e);
+    if ((int64_t)s->ids.n >= s->cap_tokens) {
+        return err_set(e, QA_E_LIMIT, "context is full: %lld tokens", (long long)s->cap_tokens);
+    }
+    const double start_s = clock_now_s();
+    struct burst b = {.n = 0};
+    const int n_draft = draft_length(s, a);
+    const enum status st =
+        n_draft > 0 ? spec_decode(s, a, n_draft, &b, e) : decode_one(s, a, &b, e);
+    s->stats.decode_s += clock_now_s() - start_s;
+    if (st) return st;
+    s->stats.n_decoded += (uint64_t)b.n;
+    *out = b;
+    return QA_OK;
+}

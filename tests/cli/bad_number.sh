@@ -1,0 +1,1 @@
+"$QAGENT" complete -p x --threads many

@@ -1,0 +1,2 @@
+: >model.gguf
+"$QAGENT" complete -m model.gguf -p x

@@ -1,0 +1,1 @@
+"$QAGENT" complete -m nowhere.gguf -p x

@@ -1,0 +1,1 @@
+"$QAGENT" run nowhere.py

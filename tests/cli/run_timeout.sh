@@ -1,0 +1,1 @@
+echo 'while True: pass' | "$QAGENT" run --timeout 1s -

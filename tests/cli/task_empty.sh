@@ -1,0 +1,2 @@
+printf '  \n' >task.md
+"$QAGENT" solve task.md

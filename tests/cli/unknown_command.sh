@@ -1,0 +1,1 @@
+"$QAGENT" slove x.md

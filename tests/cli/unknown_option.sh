@@ -1,0 +1,1 @@
+"$QAGENT" solve --max-itr 3 x.md

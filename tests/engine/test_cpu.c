@@ -1,0 +1,797 @@
+/* The CPU backend, verb by verb, against the definition in ref; and its promise that
+ * neither the number of threads nor the company in a step changes a bit. */
+#include "engine/cpu/kernels.h"
+#include "engine/base/rng.h"
+#include "engine/ops.h"
+#include "engine/quant.h"
+#include "tests/engine/tolerance.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { MAX_ROWS = 80, MAX_COLS = 4096, MAX_INNER = 768, N_EXPERTS = 16, N_USED = 4 };
+enum { N_CTX = 40960 };
+
+/* ref, and the backend with one and with three threads. */
+struct rig {
+    const struct ops *ops[3];
+    struct device *dev[3];
+    struct rng rng;
+};
+
+static int rig_open(void **fixture)
+{
+    static struct rig r;
+    const struct device_needs needs = {.n_rows = MAX_ROWS,
+                                       .max_cols = MAX_COLS,
+                                       .max_inner = MAX_INNER,
+                                       .n_experts = N_EXPERTS,
+                                       .n_used = N_USED,
+                                       .n_heads = 16,
+                                       .n_ctx = N_CTX};
+    r.ops[0] = ref_ops();
+    r.ops[1] = r.ops[2] = cpu_ops();
+    for (int i = 0; i < 3; i++) {
+        const struct device_opts o = {.n_threads = i == 2 ? 3 : 1};
+        struct err e = {0};
+        if (r.ops[i]->open(&r.dev[i], &o, &e) || r.ops[i]->reserve(r.dev[i], &needs, &e)) {
+            fprintf(stderr, "%s\n", e.text);
+            return -1;
+        }
+    }
+    rng_init(&r.rng, 20240607, 1);
+    *fixture = &r;
+    return 0;
+}
+
+static int rig_close(void **fixture)
+{
+    struct rig *r = *fixture;
+    for (int i = 0; i < 3; i++)
+        r->ops[i]->close(r->dev[i]);
+    return 0;
+}
+
+/* ---- numbers ------------------------------------------------------------- */
+
+static float normal(struct rng *r)
+{
+    const double u = rng_unit(r), v = rng_unit(r);
+    return (float)(sqrt(-2 * log(1 - u)) * cos(6.283185307179586 * v));
+}
+
+static float *floats(struct rig *r, size_t n, float scale)
+{
+    float *p = r->ops[1]->alloc(r->dev[1], n * sizeof *p);
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++)
+        p[i] = scale * normal(&r->rng);
+    return p;
+}
+
+static float *copy_of(struct rig *r, const float *x, size_t n)
+{
+    float *p = r->ops[1]->alloc(r->dev[1], n * sizeof *p);
+    assert_non_null(p);
+    memcpy(p, x, n * sizeof *p);
+    return p;
+}
+
+static void drop(struct rig *r, const void *p)
+{
+    r->ops[1]->release(r->dev[1], (void *)p);
+}
+
+static double distance(const float *got, const float *want, size_t n)
+{
+    double num = 0, den = 0;
+    for (size_t i = 0; i < n; i++) {
+        num += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        den += (double)want[i] * (double)want[i];
+    }
+    return sqrt(num / (den > 0 ? den : 1));
+}
+
+static void expect_near(const char *what, const float *got, const float *want, size_t n, double tol)
+{
+    const double far = distance(got, want, n);
+    if (!(far <= tol)) fail_msg("%s: %g from ref, %g is allowed", what, far, tol);
+}
+
+static void expect_same(const char *what, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (memcmp(a + i, b + i, sizeof *a) != 0) {
+            fail_msg("%s: value %zu is %.9g and %.9g", what, i, (double)a[i], (double)b[i]);
+        }
+    }
+}
+
+/* ---- weights ------------------------------------------------------------- */
+
+static void put_half(uint8_t *p, float x)
+{
+    const uint16_t h = quant_f32_to_f16(x);
+    memcpy(p, &h, 2);
+}
+
+/* Where a block keeps its f16 scales: elsewhere any byte is as good as another. */
+static void put_scales(struct rig *r, uint8_t *block, uint32_t type)
+{
+    const float d = 0.002f + 0.002f * (float)rng_unit(&r->rng);
+    switch (type) {
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+    case QUANT_Q4_1:
+        put_half(block, d);
+        put_half(block + 2, d / 2);
+        break;
+    case QUANT_Q6_K: put_half(block + 208, d / 16); break;
+    case QUANT_Q3_K: put_half(block + 108, d / 8); break;
+    default: put_half(block, d); break;
+    }
+}
+
+static struct weight weight_of(struct rig *r, uint32_t type, int rows, int cols, int n_mats)
+{
+    const struct quant *q = quant_find(type);
+    struct weight w = {.type = type, .rows = rows, .cols = cols, .n_mats = n_mats};
+    assert_non_null(q);
+    assert_true(quant_row_bytes(q, cols, &w.row_bytes));
+    w.mat_bytes = w.row_bytes * (size_t)rows;
+    const size_t n_bytes = w.mat_bytes * (size_t)n_mats;
+    uint8_t *p = r->ops[1]->alloc(r->dev[1], n_bytes);
+    assert_non_null(p);
+    const size_t n_values = (size_t)rows * (size_t)cols * (size_t)n_mats;
+    if (type == QUANT_F32) {
+        for (size_t i = 0; i < n_values; i++)
+            ((float *)(void *)p)[i] = 0.05f * normal(&r->rng);
+    } else if (type == QUANT_F16) {
+        for (size_t i = 0; i < n_values; i++)
+            put_half(p + 2 * i, 0.05f * normal(&r->rng));
+    } else if (type == QUANT_BF16) {
+        for (size_t i = 0; i < n_values; i++) {
+            const float x = 0.05f * normal(&r->rng);
+            memcpy(p + 2 * i, (const uint8_t *)&x + 2, 2);
+        }
+    } else {
+        for (size_t i = 0; i < n_bytes; i++)
+            p[i] = (uint8_t)rng_u32(&r->rng);
+        for (size_t i = 0; i < n_bytes; i += (size_t)q->block_bytes)
+            put_scales(r, p + i, type);
+    }
+    w.data = p;
+    return w;
+}
+
+static const uint32_t TYPES_8BIT[] = {QUANT_Q8_0, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K,
+                                      QUANT_IQ4_NL};
+static const uint32_t TYPES_FLOAT[] = {QUANT_F32, QUANT_F16, QUANT_BF16};
+/* Decoded a row at a time; a sample of those without a loop of their own. */
+static const uint32_t TYPES_OTHER[] = {QUANT_Q4_1, QUANT_Q3_K, QUANT_IQ4_XS};
+
+/* ---- matmul -------------------------------------------------------------- */
+
+static void check_matmul(struct rig *r, uint32_t type, int n_rows, int rows, int cols, double tol)
+{
+    const struct weight w = weight_of(r, type, rows, cols, 1);
+    const struct weight small = weight_of(r, QUANT_F32, 5, cols, 1);
+    const size_t n = (size_t)n_rows * (size_t)rows, n_small = (size_t)n_rows * 5;
+    float *x = floats(r, (size_t)n_rows * (size_t)cols, 1), *out[3], *out_small[3];
+    char what[100];
+
+    for (int i = 0; i < 3; i++) {
+        out[i] = floats(r, n, 1);
+        out_small[i] = floats(r, n_small, 1);
+        const struct matmul_args a = {.out = {out[i], out_small[i]},
+                                      .w = {&w, &small},
+                                      .n_out = 2,
+                                      .x = x,
+                                      .n_rows = n_rows};
+        r->ops[i]->matmul(r->dev[i], &a);
+    }
+    snprintf(what, sizeof what, "%s, %d rows of x, %d x %d", quant_find(type)->name, n_rows,
+             rows, cols);
+    expect_near(what, out[1], out[0], n, tol);
+    expect_near(what, out_small[1], out_small[0], n_small, TOL_F32_SUM);
+    expect_same(what, out[2], out[1], n);
+
+    /* The last row on its own gets the same bits. */
+    const struct matmul_args alone = {.out = {out[0], out_small[0]},
+                                      .w = {&w, &small},
+                                      .n_out = 2,
+                                      .x = x + (size_t)(n_rows - 1) * (size_t)cols,
+                                      .n_rows = 1};
+    r->ops[1]->matmul(r->dev[1], &alone);
+    expect_same(what, out[0], out[1] + (size_t)(n_rows - 1) * (size_t)rows, (size_t)rows);
+
+    for (int i = 0; i < 3; i++)
+        drop(r, out[i]), drop(r, out_small[i]);
+    drop(r, x);
+    drop(r, w.data);
+    drop(r, small.data);
+}
+
+static void matmul_agrees_with_ref_in_every_format(void **fixture)
+{
+    struct rig *r = *fixture;
+    static const int ROWS[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 17, MAX_ROWS};
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        for (size_t t = 0; t < COUNT(TYPES_8BIT); t++)
+            check_matmul(r, TYPES_8BIT[t], ROWS[i], 67, 1024, TOL_8BIT);
+        for (size_t t = 0; t < COUNT(TYPES_FLOAT); t++)
+            check_matmul(r, TYPES_FLOAT[t], ROWS[i], 67, 1024, TOL_F32_SUM);
+        for (size_t t = 0; t < COUNT(TYPES_OTHER); t++)
+            check_matmul(r, TYPES_OTHER[t], ROWS[i], 35, 512, TOL_F32_SUM);
+    }
+    check_matmul(r, QUANT_Q8_0, 9, 10, 32, TOL_8BIT); /* less than a piece of 256 */
+    check_matmul(r, QUANT_IQ4_NL, 3, 10, 320, TOL_8BIT);
+    check_matmul(r, QUANT_F16, 5, 1, 37, TOL_F32_SUM); /* no multiple of anything */
+    check_matmul(r, QUANT_Q6_K, 1, 3, 4096, TOL_8BIT);
+}
+
+static void embed_copies_the_rows_of_the_table(void **fixture)
+{
+    struct rig *r = *fixture;
+    const struct weight w = weight_of(r, QUANT_Q6_K, 50, 512, 1);
+    const int32_t ids[] = {49, 0, 7, 7};
+    float *out[2];
+    for (int i = 0; i < 2; i++) {
+        out[i] = floats(r, 4 * 512, 1);
+        const struct embed_args a = {out[i], ids, &w, 4};
+        r->ops[i]->embed(r->dev[i], &a);
+    }
+    expect_same("embed", out[1], out[0], 4 * 512);
+    drop(r, out[0]), drop(r, out[1]), drop(r, w.data);
+}
+
+static void pick_takes_the_lowest_of_the_largest(void **fixture)
+{
+    struct rig *r = *fixture;
+    enum { N = 1003, T = 6 };
+    float *x = floats(r, T * N, 1);
+    x[17] = x[900] = 50;                    /* a tie                     */
+    x[N + 1002] = 60;                       /* the last                  */
+    x[2 * N] = NAN, x[2 * N + 3] = 70;      /* NaN first, NaN never wins */
+    for (int i = 0; i < N; i++)
+        x[3 * N + i] = i < 5 ? -INFINITY : -1e30f;
+    for (int i = 0; i < N; i++)
+        x[4 * N + i] = -INFINITY;
+    x[4 * N + 8] = NAN;
+    for (int b = 0; b < 3; b++) {
+        int32_t ids[T];
+        const struct pick_args a = {ids, x, T, N};
+        r->ops[b]->pick(r->dev[b], &a);
+        r->ops[b]->sync(r->dev[b]);
+        assert_int_equal(ids[0], 17);
+        assert_int_equal(ids[1], 1002);
+        assert_int_equal(ids[2], 3);
+        assert_int_equal(ids[3], 5);
+        assert_int_equal(ids[4], 0);
+        int best = 0;
+        for (int i = 0; i < N; i++)
+            best = x[5 * N + i] > x[5 * N + best] ? i : best;
+        assert_int_equal(ids[5], best);
+    }
+    drop(r, x);
+}
+
+/* ---- norms --------------------------------------------------------------- */
+
+static void norms_agree_with_ref(void **fixture)
+{
+    struct rig *r = *fixture;
+    static const int WIDTHS[] = {2048, 37, 3};
+    for (size_t k = 0; k < COUNT(WIDTHS); k++) {
+        const int n = WIDTHS[k], T = 33;
+        const size_t all = (size_t)T * (size_t)n;
+        float *x = floats(r, all, 3), *add = floats(r, all, 1), *w = floats(r, (size_t)n, 1);
+        float *out[3], *res[3], *join[3];
+        for (int i = 0; i < 3; i++) {
+            res[i] = copy_of(r, x, all);
+            out[i] = floats(r, all, 1);
+            join[i] = floats(r, 2 * all, 1);
+            const struct norm_args a = {out[i], res[i], add, w, T, n, 1e-6f};
+            r->ops[i]->norm(r->dev[i], &a);
+            const struct mtp_join_args j = {join[i], x, add, w, w, T, n, 1e-6f};
+            r->ops[i]->mtp_join(r->dev[i], &j);
+        }
+        expect_near("norm", out[1], out[0], all, TOL_F32);
+        expect_same("residual", res[1], res[0], all);
+        expect_near("join", join[1], join[0], 2 * all, TOL_F32);
+        expect_same("norm with three threads", out[2], out[1], all);
+        for (int i = 0; i < 3; i++)
+            drop(r, out[i]), drop(r, res[i]), drop(r, join[i]);
+        drop(r, x), drop(r, add), drop(r, w);
+    }
+}
+
+static void norm_gate_agrees_with_ref(void **fixture)
+{
+    struct rig *r = *fixture;
+    enum { T = 9, H = 6, DIM = 128 };
+    const size_t n = (size_t)T * H * DIM;
+    float *x = floats(r, n, 2), *z = floats(r, n, 8), *w = floats(r, DIM, 1), *out[3];
+    z[0] = 200, z[1] = -200; /* past the range of the exponential */
+    for (int i = 0; i < 3; i++) {
+        out[i] = copy_of(r, x, n);
+        const struct norm_gate_args a = {out[i], z, w, T, H, DIM, 1e-6f};
+        r->ops[i]->norm_gate(r->dev[i], &a);
+    }
+    expect_near("norm_gate", out[1], out[0], n, TOL_F32);
+    expect_same("norm_gate with three threads", out[2], out[1], n);
+    for (int i = 0; i < 3; i++)
+        drop(r, out[i]);
+    drop(r, x), drop(r, z), drop(r, w);
+}
+
+/* ---- feed-forward -------------------------------------------------------- */
+
+static void check_ffn(struct rig *r, uint32_t type, uint32_t down_type, int n_rows, double tol)
+{
+    enum { E = 256, F = 512 };
+    const struct weight gate = weight_of(r, type, F, E, 1), up = weight_of(r, type, F, E, 1);
+    const struct weight down = weight_of(r, down_type, E, F, 1);
+    const size_t n = (size_t)n_rows * E;
+    float *x = floats(r, n, 1), *out[3];
+    for (int i = 0; i < 3; i++) {
+        out[i] = floats(r, n, 1);
+        const struct ffn_args a = {out[i], x, &gate, &up, &down, n_rows};
+        r->ops[i]->ffn(r->dev[i], &a);
+    }
+    expect_near(quant_find(type)->name, out[1], out[0], n, tol);
+    expect_same("ffn with three threads", out[2], out[1], n);
+    const struct ffn_args alone = {out[0], x + n - E, &gate, &up, &down, 1};
+    r->ops[1]->ffn(r->dev[1], &alone);
+    expect_same("ffn of one row", out[0], out[1] + n - E, E);
+    for (int i = 0; i < 3; i++)
+        drop(r, out[i]);
+    drop(r, x), drop(r, gate.data), drop(r, up.data), drop(r, down.data);
+}
+
+static void ffn_agrees_with_ref(void **fixture)
+{
+    struct rig *r = *fixture;
+    static const int ROWS[] = {1, 4, 11, MAX_ROWS};
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        check_ffn(r, QUANT_Q4_K, QUANT_Q6_K, ROWS[i], TOL_8BIT_FFN);
+        check_ffn(r, QUANT_Q8_0, QUANT_F16, ROWS[i], TOL_8BIT_FFN);
+        check_ffn(r, QUANT_F16, QUANT_F32, ROWS[i], TOL_F32_SUM);
+    }
+}
+
+struct moe {
+    struct weight gate, up, down, sh_gate, sh_up, sh_down;
+};
+
+static void check_experts(struct rig *r, const struct moe *m, int n_rows, bool is_shared, double tol)
+{
+    const int E = m->gate.cols;
+    const size_t n = (size_t)n_rows * (size_t)E;
+    float *x = floats(r, n, 1), *out[3];
+    float *share = floats(r, (size_t)n_rows * N_USED, 1), *shared = floats(r, (size_t)n_rows, 1);
+    int32_t ids[MAX_ROWS * N_USED];
+    for (int t = 0; t < n_rows; t++) {
+        for (int u = 0; u < N_USED; u++) /* distinct, and some experts much in demand */
+            ids[t * N_USED + u] = u == 0 ? (int)rng_below(&r->rng, 2) : 2 + u * 4 + (int)rng_below(&r->rng, 2);
+    }
+    struct experts_args a = {.x = x,
+                             .ids = ids,
+                             .share = share,
+                             .shared_share = shared,
+                             .gate = &m->gate,
+                             .up = &m->up,
+                             .down = &m->down,
+                             .n_rows = n_rows,
+                             .n_used = N_USED};
+    if (is_shared) a.sh_gate = &m->sh_gate, a.sh_up = &m->sh_up, a.sh_down = &m->sh_down;
+    for (int i = 0; i < 3; i++) {
+        a.out = out[i] = floats(r, n, 1);
+        r->ops[i]->experts(r->dev[i], &a);
+    }
+    expect_near("experts", out[1], out[0], n, tol);
+    expect_same("experts with three threads", out[2], out[1], n);
+    a.out = out[0];
+    a.x = x + n - E;
+    a.ids = ids + (n_rows - 1) * N_USED;
+    a.share = share + (n_rows - 1) * N_USED;
+    a.shared_share = shared + n_rows - 1;
+    a.n_rows = 1;
+    r->ops[1]->experts(r->dev[1], &a);
+    expect_same("experts of one row", out[0], out[1] + n - E, (size_t)E);
+    for (int i = 0; i < 3; i++)
+        drop(r, out[i]);
+    drop(r, x), drop(r, share), drop(r, shared);
+}
+
+static void experts_agree_with_ref(void **fixture)
+{
+    struct rig *r = *fixture;
+    static const int ROWS[] = {1, 2, 8, 30, MAX_ROWS};
+    static const struct {
+        uint32_t type, down;
+        double tol;
+    } KINDS[] = {
+        {QUANT_Q4_K, QUANT_Q6_K, TOL_8BIT_FFN},
+        {QUANT_F32,  QUANT_F16,  TOL_F32_SUM },
+    };
+    for (size_t k = 0; k < COUNT(KINDS); k++) {
+        /* The shared expert is wider than the others here. */
+        const struct moe m = {
+            .gate = weight_of(r, KINDS[k].type, 256, 512, N_EXPERTS),
+            .up = weight_of(r, KINDS[k].type, 256, 512, N_EXPERTS),
+            .down = weight_of(r, KINDS[k].down, 512, 256, N_EXPERTS),
+            .sh_gate = weight_of(r, KINDS[k].type, MAX_INNER, 512, 1),
+            .sh_up = weight_of(r, KINDS[k].type, MAX_INNER, 512, 1),
+            .sh_down = weight_of(r, KINDS[k].down, 512, MAX_INNER, 1),
+        };
+        for (size_t i = 0; i < COUNT(ROWS); i++) {
+            check_experts(r, &m, ROWS[i], true, KINDS[k].tol);
+            check_experts(r, &m, ROWS[i], false, KINDS[k].tol);
+        }
+        drop(r, m.gate.data), drop(r, m.up.data), drop(r, m.down.data);
+        drop(r, m.sh_gate.data), drop(r, m.sh_up.data), drop(r, m.sh_down.data);
+    }
+}
+
+static void route_chooses_what_ref_chooses(void **fixture)
+{
+    struct rig *r = *fixture;
+    enum { E = 512, T = 40 };
+    static const uint32_t TYPES[] = {QUANT_F32, QUANT_BF16, QUANT_Q8_0};
+    for (size_t k = 0; k < COUNT(TYPES); k++) {
+        const struct weight w = weight_of(r, TYPES[k], N_EXPERTS, E, 1);
+        float *x = floats(r, (size_t)T * E, 1), *shared = floats(r, E, 0.05f);
+        float *share[3], *shared_share[3];
+        int32_t ids[3][T * N_USED];
+        memset(x, 0, E * sizeof *x); /* all experts equal: the lowest ids */
+        for (int i = 0; i < 3; i++) {
+            share[i] = floats(r, (size_t)T * N_USED, 1);
+            shared_share[i] = floats(r, T, 1);
+            const struct route_args a = {
+                .ids = ids[i], .share = share[i], .shared_share = shared_share[i],
+                .x = x,        .router = &w,      .shared = shared,
+                .n_rows = T,   .n_used = N_USED};
+            r->ops[i]->route(r->dev[i], &a);
+        }
+        assert_memory_equal(ids[1], ids[0], sizeof ids[0]);
+        assert_memory_equal(ids[2], ids[0], sizeof ids[0]);
+        for (int u = 0; u < N_USED; u++)
+            assert_int_equal(ids[1][u], u);
+        expect_near("share", share[1], share[0], (size_t)T * N_USED, TOL_F32_SUM);
+        expect_near("shared share", shared_share[1], shared_share[0], T, TOL_F32_SUM);
+        expect_same("share with three threads", share[2], share[1], (size_t)T * N_USED);
+        for (int i = 0; i < 3; i++)
+            drop(r, share[i]), drop(r, shared_share[i]);
+        drop(r, x), drop(r, shared), drop(r, w.data);
+    }
+}
+
+/* ---- attention ----------------------------------------------------------- */
+
+enum { PAGE_TOKENS = 48 }; /* no multiple of a tile: tiles cross pages */
+
+struct cache {
+    void **pages;
+    size_t n_pages, page_bytes;
+};
+
+static struct cache cache_of(struct rig *r, int64_t n_tokens, size_t page_bytes)
+{
+    struct cache c = {.n_pages = (size_t)(n_tokens / PAGE_TOKENS + 1), .page_bytes = page_bytes};
+    c.pages = malloc(c.n_pages * sizeof *c.pages);
+    assert_non_null(c.pages);
+    for (size_t i = 0; i < c.n_pages; i++) {
+        c.pages[i] = r->ops[1]->alloc(r->dev[1], page_bytes);
+        assert_non_null(c.pages[i]);
+    }
+    return c;
+}
+
+static void cache_drop(struct rig *r, struct cache *c)
+{
+    for (size_t i = 0; i < c->n_pages; i++)
+        drop(r, c->pages[i]);
+    free(c->pages);
+}
+
+struct attn_case {
+    int heads, kv, dim;
+    int64_t past;
+    int n_rows, first;
+    enum kv_type type;
+};
+
+/* Fill the past with random values of the case's type; both caches alike. */
+static void fill_past(struct rig *r, const struct cache *a, const struct cache *b, enum kv_type type)
+{
+    for (size_t i = 0; i < a->n_pages; i++) {
+        const size_t n = a->page_bytes / (type == KV_F32 ? 4 : 2);
+        for (size_t j = 0; j < n; j++) {
+            const float x = normal(&r->rng);
+            if (type == KV_F32) {
+                ((float *)a->pages[i])[j] = x;
+            } else {
+                ((uint16_t *)a->pages[i])[j] = quant_f32_to_f16(x);
+            }
+        }
+        memcpy(b->pages[i], a->pages[i], a->page_bytes);
+    }
+}
+
+static void check_attn(struct rig *r, const struct attn_case *k)
+{
+    const size_t each = k->type == KV_F32 ? 4 : 2;
+    const size_t side = (size_t)k->kv * PAGE_TOKENS * (size_t)k->dim * each;
+    const size_t n_q = (size_t)k->n_rows * (size_t)k->heads * (size_t)k->dim;
+    const size_t n_k = (size_t)k->n_rows * (size_t)k->kv * (size_t)k->dim;
+    float *qg = floats(r, 2 * n_q, 1), *key = floats(r, n_k, 1), *val = floats(r, n_k, 1);
+    struct cache cache[3];
+    float *out[3];
+    char what[100];
+    snprintf(what, sizeof what, "%d rows after %d, %d heads of %d", k->n_rows, (int)k->past,
+             k->heads, k->dim);
+
+    for (int i = 0; i < 3; i++)
+        cache[i] = cache_of(r, k->past + k->n_rows, 2 * side);
+    fill_past(r, &cache[0], &cache[1], k->type);
+    for (size_t i = 0; i < cache[2].n_pages; i++)
+        memcpy(cache[2].pages[i], cache[0].pages[i], 2 * side);
+    struct attn_args a = {.qg = qg,
+                          .k = key,
+                          .v = val,
+                          .v_offset = side,
+                          .type_k = k->type,
+                          .type_v = k->type,
+                          .page_tokens = PAGE_TOKENS,
+                          .n_heads = k->heads,
+                          .n_kv = k->kv,
+                          .dim = k->dim,
+                          .first = k->first};
+    for (int i = 0; i < 3; i++) {
+        /* Rows of two sessions in one step, when there is more than one row. */
+        const int half = k->n_rows / 2;
+        const struct span spans[2] = {
+            {.row = 0, .n_rows = half, .pos = k->past, .pages = cache[i].pages},
+            {.row = half, .n_rows = k->n_rows - half, .pos = k->past + half, .pages = cache[i].pages},
+        };
+        a.spans = half ? (struct spans){spans, 2} : (struct spans){spans + 1, 1};
+        a.out = out[i] = floats(r, n_q, 1);
+        r->ops[i]->attn(r->dev[i], &a);
+    }
+    expect_near(what, out[1], out[0], n_q, TOL_F32_SUM);
+    expect_same(what, out[2], out[1], n_q);
+    for (size_t i = 0; i < cache[0].n_pages; i++)
+        assert_memory_equal(cache[1].pages[i], cache[0].pages[i], 2 * side);
+
+    /* The last row on its own gets the same bits. */
+    const size_t row_q = (size_t)k->heads * (size_t)k->dim, row_k = (size_t)k->kv * (size_t)k->dim;
+    const struct span alone = {.n_rows = 1, .pos = k->past + k->n_rows - 1, .pages = cache[1].pages};
+    a.spans = (struct spans){&alone, 1};
+    a.qg = qg + 2 * (n_q - row_q), a.k = key + n_k - row_k, a.v = val + n_k - row_k;
+    a.out = out[0];
+    r->ops[1]->attn(r->dev[1], &a);
+    expect_same(what, out[0], out[1] + n_q - row_q, row_q);
+
+    for (int i = 0; i < 3; i++)
+        cache_drop(r, &cache[i]), drop(r, out[i]);
+    drop(r, qg), drop(r, key), drop(r, val);
+}
+
+static void attn_agrees_with_ref(void **fixture)
+{
+    static const struct attn_case CASES[] = {
+        {4,  2, 256, 0,     1,        0, KV_F16}, /* the very first token                 */
+        {4,  2, 256, 0,     40,       0, KV_F16},
+        {4,  1, 64,  100,   5,        1, KV_F32}, /* a draft layer: position 0 is missing */
+        {4,  1, 64,  1,     3,        1, KV_F16},
+        {16, 2, 128, 700,   MAX_ROWS, 0, KV_F16},
+        {8,  2, 64,  16380, 9,        0, KV_F16}, /* rows on both sides of longer chunks  */
+        {2,  1, 32,  40000, 1,        0, KV_F16},
+        {2,  2, 20,  30,    3,        0, KV_F32}, /* no multiple of a vector              */
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++)
+        check_attn(*fixture, &CASES[i]);
+}
+
+static void qk_prep_agrees_with_ref(void **fixture)
+{
+    struct rig *r = *fixture;
+    enum { T = 9, H = 4, K = 2, D = 256, ROT = 64 };
+    const size_t n_q = (size_t)T * H * 2 * D, n_k = (size_t)T * K * D;
+    float *qg = floats(r, n_q, 1), *key = floats(r, n_k, 1);
+    float *q_norm = floats(r, D, 1), *k_norm = floats(r, D, 1), *q[3], *k[3];
+    double freq[ROT / 2];
+    for (int i = 0; i < ROT / 2; i++)
+        freq[i] = pow(1e7, -2.0 * i / ROT);
+    const struct span spans[] = {
+        {.row = 0, .n_rows = 2, .pos = 262000},
+        {.row = 2, .n_rows = 7, .pos = 5},
+    };
+    for (int i = 0; i < 3; i++) {
+        q[i] = copy_of(r, qg, n_q), k[i] = copy_of(r, key, n_k);
+        const struct qk_prep_args a = {.qg = q[i],
+                                       .k = k[i],
+                                       .q_norm = q_norm,
+                                       .k_norm = k_norm,
+                                       .inv_freq = freq,
+                                       .rope_scale = 1,
+                                       .spans = {spans, 2},
+                                       .n_heads = H,
+                                       .n_kv = K,
+                                       .dim = D,
+                                       .n_rot = ROT,
+                                       .eps = 1e-6f};
+        r->ops[i]->qk_prep(r->dev[i], &a);
+    }
+    expect_near("queries", q[1], q[0], n_q, TOL_F32);
+    expect_near("keys", k[1], k[0], n_k, TOL_F32);
+    expect_same("queries with three threads", q[2], q[1], n_q);
+    for (int i = 0; i < 3; i++)
+        drop(r, q[i]), drop(r, k[i]);
+    drop(r, qg), drop(r, key), drop(r, q_norm), drop(r, k_norm);
+}
+
+/* ---- delta --------------------------------------------------------------- */
+
+struct delta_case {
+    int n_k, n_v, dim, n_rows, second; /* rows of the second session, 0: none */
+    bool is_trial;
+};
+
+static void check_delta(struct rig *r, const struct delta_case *k)
+{
+    const int n_rows = k->n_rows + k->second;
+    const size_t dim = (size_t)k->dim, C = (size_t)(2 * k->n_k + k->n_v) * dim;
+    const size_t n_x = (size_t)n_rows * C, n_g = (size_t)n_rows * (size_t)k->n_v;
+    const size_t n_out = n_g * dim, tail = 3 * C, n_state = tail + (size_t)k->n_v * dim * dim;
+    float *x = floats(r, n_x, 1), *taps = floats(r, 4 * C, 0.5f), *dt = floats(r, (size_t)k->n_v, 1);
+    float *alpha = floats(r, n_g, 2), *beta_in = floats(r, n_g, 1), *ssm_a = floats(r, (size_t)k->n_v, 0.3f);
+    float *start = floats(r, 2 * n_state, 0.3f), *state[3], *out[3], *conv[3];
+    alpha[0] = 30; /* softplus past 20 */
+    for (int h = 0; h < k->n_v; h++)
+        ssm_a[h] = -fabsf(ssm_a[h]);
+
+    for (int i = 0; i < 3; i++) {
+        state[i] = copy_of(r, start, 2 * n_state);
+        conv[i] = floats(r, n_x, 1), out[i] = floats(r, n_out, 1);
+        float *decay = copy_of(r, alpha, n_g), *beta = copy_of(r, beta_in, n_g);
+        const struct span spans[2] = {
+            {.row = 0, .n_rows = k->n_rows, .state = state[i], .is_trial = k->is_trial},
+            {.row = k->n_rows, .n_rows = k->second, .state = state[i] + n_state},
+        };
+        const struct spans s = {spans, k->second ? 2 : 1};
+        const struct conv_args c = {.out = conv[i],
+                                    .x = x,
+                                    .taps = taps,
+                                    .spans = s,
+                                    .n_channels = (int)C,
+                                    .n_taps = 4};
+        r->ops[i]->conv(r->dev[i], &c);
+        const struct delta_prep_args p = {.qkv = conv[i],
+                                          .decay = decay,
+                                          .beta = beta,
+                                          .dt = dt,
+                                          .ssm_a = ssm_a,
+                                          .n_rows = n_rows,
+                                          .n_k = k->n_k,
+                                          .n_v = k->n_v,
+                                          .dim = k->dim};
+        r->ops[i]->delta_prep(r->dev[i], &p);
+        const struct delta_args d = {.out = out[i],
+                                     .qkv = conv[i],
+                                     .decay = decay,
+                                     .beta = beta,
+                                     .spans = s,
+                                     .state_offset = tail,
+                                     .n_k = k->n_k,
+                                     .n_v = k->n_v,
+                                     .dim = k->dim};
+        r->ops[i]->delta(r->dev[i], &d);
+        drop(r, decay), drop(r, beta);
+    }
+    expect_near("conv and delta_prep", conv[1], conv[0], n_x, TOL_F32);
+    expect_near("delta", out[1], out[0], n_out, TOL_DELTA);
+    expect_near("state", state[1], state[0], 2 * n_state, TOL_DELTA);
+    expect_same("delta with three threads", out[2], out[1], n_out);
+    expect_same("state with three threads", state[2], state[1], 2 * n_state);
+    if (k->is_trial) expect_same("state after a trial", state[1], start, n_state);
+    for (int i = 0; i < 3; i++)
+        drop(r, state[i]), drop(r, out[i]), drop(r, conv[i]);
+    drop(r, x), drop(r, taps), drop(r, dt), drop(r, alpha), drop(r, beta_in), drop(r, ssm_a);
+    drop(r, start);
+}
+
+static void conv_and_delta_agree_with_ref(void **fixture)
+{
+    static const struct delta_case CASES[] = {
+        {2, 4, 128, 1,  0, false},
+        {2, 4, 128, 2,  0, false}, /* fewer rows than the convolution looks back */
+        {2, 4, 128, 2,  0, true },
+        {2, 6, 64,  40, 0, false},
+        {2, 4, 32,  5,  3, true }, /* two sessions, the first on trial           */
+        {1, 2, 24,  7,  1, false}, /* heads that are no multiple of a tile       */
+        {1, 2, 24,  1,  0, false},
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++)
+        check_delta(*fixture, &CASES[i]);
+}
+
+/* A trial of four rows, then moving the state over the two that were accepted, must
+ * leave what two ordinary rows leave. */
+static void trial_and_replay_equal_ordinary_rows(void **fixture)
+{
+    struct rig *r = *fixture;
+    enum { NK = 2, NV = 4, DIM = 64, C = (2 * NK + NV) * DIM, TAIL = 3 * C, T = 4, KEEP = 2 };
+    enum { N_STATE = TAIL + NV * DIM * DIM };
+    float *x = floats(r, T * C, 0.2f), *qkv = floats(r, T * C, 0.1f), *taps = floats(r, 4 * C, 1);
+    float *decay = floats(r, T * NV, 0.1f), *beta = floats(r, T * NV, 0.1f);
+    float *a_state = floats(r, N_STATE, 0.3f), *b_state = copy_of(r, a_state, N_STATE);
+    float *a_out = floats(r, T * NV * DIM, 1), *b_out = floats(r, T * NV * DIM, 1);
+    float *a_conv = floats(r, T * C, 1), *b_conv = floats(r, T * C, 1);
+    const struct ops *o = r->ops[2];
+
+    struct span s = {.n_rows = T, .state = a_state, .is_trial = true};
+    struct conv_args c = {.out = a_conv, .x = x, .taps = taps, .spans = {&s, 1}, .n_channels = C, .n_taps = 4};
+    struct delta_args d = {.out = a_out,
+                           .qkv = qkv,
+                           .decay = decay,
+                           .beta = beta,
+                           .spans = {&s, 1},
+                           .state_offset = TAIL,
+                           .n_k = NK,
+                           .n_v = NV,
+                           .dim = DIM};
+    o->conv(r->dev[2], &c);
+    o->delta(r->dev[2], &d);
+    s.is_trial = false, s.n_rows = KEEP, c.out = NULL, d.out = NULL;
+    o->conv(r->dev[2], &c);
+    o->delta(r->dev[2], &d);
+
+    s.state = b_state;
+    c.out = b_conv, d.out = b_out;
+    o->conv(r->dev[2], &c);
+    o->delta(r->dev[2], &d);
+    expect_same("state", a_state, b_state, N_STATE);
+    expect_same("delta", a_out, b_out, KEEP * NV * DIM);
+    expect_same("conv", a_conv, b_conv, KEEP * C);
+    drop(r, x), drop(r, qkv), drop(r, taps), drop(r, decay), drop(r, beta), drop(r, a_state);
+    drop(r, b_state), drop(r, a_out), drop(r, b_out), drop(r, a_conv), drop(r, b_conv);
+}
+
+static void kernels_pick_refuses_what_the_processor_lacks(void **fixture)
+{
+    (void)fixture;
+    const struct kernels *k = NULL;
+    struct err e = {0};
+    assert_int_equal(kernels_pick(&k, 0, NULL, &e), QA_OK);
+    assert_string_equal(k->name, "plain");
+    assert_int_equal(kernels_pick(&k, ~0u, "plain", &e), QA_OK);
+    assert_string_equal(k->name, "plain");
+    assert_int_equal(kernels_pick(&k, ~0u, "sse9", &e), QA_E_USAGE);
+    assert_non_null(strstr(e.text, "'sse9'"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matmul_agrees_with_ref_in_every_format),
+        cmocka_unit_test(embed_copies_the_rows_of_the_table),
+        cmocka_unit_test(pick_takes_the_lowest_of_the_largest),
+        cmocka_unit_test(norms_agree_with_ref),
+        cmocka_unit_test(norm_gate_agrees_with_ref),
+        cmocka_unit_test(ffn_agrees_with_ref),
+        cmocka_unit_test(experts_agree_with_ref),
+        cmocka_unit_test(route_chooses_what_ref_chooses),
+        cmocka_unit_test(attn_agrees_with_ref),
+        cmocka_unit_test(qk_prep_agrees_with_ref),
+        cmocka_unit_test(conv_and_delta_agree_with_ref),
+        cmocka_unit_test(trial_and_replay_equal_ordinary_rows),
+        cmocka_unit_test(kernels_pick_refuses_what_the_processor_lacks),
+    };
+    return cmocka_run_group_tests(tests, rig_open, rig_close);
+}
