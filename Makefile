@@ -63,6 +63,14 @@ $(B)/qagent: $(OBJ_all)
 
 $(OBJ_kernels): EXTRA := $(KERNELFLAGS)
 $(filter-out $(OBJ_kernels),$(OBJ_all)): EXTRA += -Wconversion
+# One instruction set per file, by suffix; nothing else is compiled with more than
+# the baseline, so no instruction can run before the processor was asked.
+ISA_avx2   := -mavx2 -mfma -mf16c
+ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+ifeq ($(shell uname -m),x86_64)
+$(filter %_avx2.o,$(OBJ_kernels)): EXTRA += $(ISA_avx2)
+$(filter %_avx512.o,$(OBJ_kernels)): EXTRA += $(ISA_avx512)
+endif
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

@@ -24,6 +24,7 @@ const char *evidence_name(enum evidence_rank r);
 struct evidence {
     enum evidence_rank rank;
     int n_checks, n_ok;
+    int n_dropped; /* statements of the code that are no definitions (asserts, prints) */
     char *source; /* the definitions as they stand in the code; owned; NULL if broken */
     size_t n_source;
     char note[240]; /* one line: the first thing that speaks against it              */
@@ -31,7 +32,8 @@ struct evidence {
 };
 void evidence_release(struct evidence *v);
 
-/* Load `code` in a clean worker and try the task's examples. */
+/* Load `code` in a clean worker and try the task's examples.  A task that names no
+ * function wants a program: that is run as it is. */
 enum status evidence_check(struct sandbox *s,
                            struct str code,
                            const struct task *t,

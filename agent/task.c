@@ -340,12 +340,18 @@ struct str task_code(struct str answer, struct str name)
         if (body == SIZE_MAX) break;
         body++;
         size_t close = body;
+        /* A fence closes at the start of a line that holds nothing else. */
         while ((close = find_from(answer, close, fence)) != SIZE_MAX) {
-            if (close == body || answer.p[close - 1] == '\n') break;
+            const char after = at(answer, skip(answer, close + fence.n, " \t\r"));
+            if ((close == body || answer.p[close - 1] == '\n') && (!after || after == '\n')) break;
             close++;
         }
         const size_t end = close == SIZE_MAX ? answer.n : close;
         struct str block = str_cut(answer, body, end);
+        if (str_starts(block, fence)) { /* the answer was opened, and the model opens it again */
+            const size_t line = find_from(block, 0, STR("\n"));
+            block = line == SIZE_MAX ? str_cut(block, 0, 0) : tail(block, line + 1);
+        }
         while (block.n && (block.p[block.n - 1] == '\n' || block.p[block.n - 1] == '\r')) {
             block.n--;
         }

@@ -198,7 +198,7 @@ static const struct argp_option MODEL_OPTIONS[] = {
     {"ctx-size", 0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
     {"threads",                                                                                       KEY_THREADS, "N", 0,
      "CPU threads (default: physical cores this process may use)", 0},
-    {"kernels",    KEY_KERNELS, "NAME", 0, "force a kernel set: ref, plain", 0},
+    {"kernels",    KEY_KERNELS, "NAME", 0, "force a kernel set: ref, plain, avx2, avx512", 0},
     {"kv",                                                                                      KEY_KV, "TYPE", 0, "type of the KV cache: f32, f16 (default f16)", 0},
     {"kv-k",                                                                                      KEY_KV_K, "TYPE", 0, "the same for keys alone", 0},
     {"cache-type-k",                                                                              0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},

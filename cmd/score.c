@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { KEY_PROBLEMS = 0x100, KEY_DATA, KEY_TIMEOUT, KEY_OUT, KEY_INCOMPLETE, KEY_NO_CANARY,
-       KEY_SANDBOX, KEY_PYTHON };
+       KEY_LEVEL, KEY_PYTHON };
 
 struct opts {
     const char *samples, *problems, *data, *out;
@@ -30,7 +30,7 @@ static const struct argp_option OPTIONS[] = {
     {"out",        KEY_OUT,        "FILE",    0, "where the results go (default: SAMPLES_results.jsonl)", 0},
     {"incomplete", KEY_INCOMPLETE, 0,         0, "score a file that has no sample for some tasks", 0},
     {"no-canary",  KEY_NO_CANARY,  0,         0, "skip the second run that unmasks a completion which equals everything", 0},
-    {"sandbox",    KEY_SANDBOX,    "LEVEL",   0, "auto, full, user, seccomp", 0},
+    {"level",      KEY_LEVEL,      "NAME",    0, "jail: auto, full, user, seccomp", 0},
     {"python",     KEY_PYTHON,     "PROGRAM", 0, "the interpreter (default: python3)", 0},
     {0},
 };
@@ -68,9 +68,9 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case KEY_OUT: o->out = arg; break;
     case KEY_INCOMPLETE: o->may_be_incomplete = true; break;
     case KEY_NO_CANARY: o->score.limits.want_canary = false; break;
-    case KEY_SANDBOX:
+    case KEY_LEVEL:
         if (!sandbox_level_of(arg, &o->sandbox.level)) {
-            opt_fail("no sandbox level '%s'; levels are auto, full, user, seccomp", arg);
+            opt_fail("no jail level '%s'; levels are auto, full, user, seccomp", arg);
         }
         break;
     case KEY_PYTHON: o->sandbox.python = arg; break;

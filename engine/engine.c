@@ -48,19 +48,23 @@ struct engine_opts engine_opts_default(void)
     return (struct engine_opts){.kv_k = KV_F16, .kv_v = KV_F16, .want_draft = true};
 }
 
-/* Best first: the first is what no wish gets. */
-typedef const struct ops *ops_fn(void);
-static ops_fn *const BACKENDS[] = {cpu_ops, ref_ops};
-
+/* Best first: the first is what no wish gets; ref is only ever asked for. */
 static enum status find_ops(const struct ops **out, const char *name, struct err *e)
 {
-    for (size_t i = 0; i < COUNT(BACKENDS); i++) {
-        const struct ops *o = BACKENDS[i]();
+    for (int i = 0; cpu_ops_at(i); i++) {
+        const struct ops *o = cpu_ops_at(i);
         if (name && strcmp(name, o->name) != 0) continue;
         *out = o;
         return QA_OK;
     }
-    return err_set(e, QA_E_USAGE, "there are no kernels '%s': plain and ref are known", name);
+    if (strcmp(name, ref_ops()->name) == 0) {
+        *out = ref_ops();
+        return QA_OK;
+    }
+    return err_set(e, QA_E_USAGE,
+                   "there are no kernels '%s' here: avx512, avx2 (where the processor has "
+                   "them), plain and ref are known",
+                   name);
 }
 
 static enum status open_file(struct engine *g, const struct engine_opts *o, struct err *e)
@@ -102,6 +106,7 @@ static enum status open_parts(struct engine *g, const struct engine_opts *o, str
     st = find_ops(&ops, o->kernels, e);
     if (st) return st;
     g->info.n_threads = o->n_threads > 0 ? o->n_threads : cpu_n_cores();
+    if (ops->max_threads) g->info.n_threads = QA_MIN(g->info.n_threads, ops->max_threads);
     st = ops->open(&g->dev, &(struct device_opts){.n_threads = g->info.n_threads}, e);
     if (st) return st;
     g->ops = ops; /* from here on close() releases through it */

@@ -46,7 +46,7 @@ struct engine_progress {
 struct engine_opts {
     const char *model_path; /* GGUF file, first part of a split set; or NULL:       */
     struct str model_bytes; /* a whole GGUF file in memory, borrowed until close    */
-    const char *kernels;    /* "ref", "plain"; NULL: best for this machine          */
+    const char *kernels;    /* "ref", "plain", "avx2", "avx512"; NULL: best here    */
     int n_threads;          /* 0: physical cores this process may use               */
     enum kv_type kv_k, kv_v;
     bool want_mmap;

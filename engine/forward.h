@@ -20,6 +20,7 @@ struct forward {
     enum kv_type type_k, type_v;
     int page_tokens;
     int cap_rows;
+    int64_t cap_ctx;
 
     float *x;      /* [T, E]  residual stream                                    */
     float *normed; /* [T, E]                                                     */

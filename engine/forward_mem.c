@@ -117,16 +117,17 @@ enum status forward_reserve(struct forward *f, int n_rows, int64_t n_ctx, struct
         (int)max_size((size_t)QA_MAX(2 * d->n_embd, d->n_heads * d->head_dim),
                       (size_t)QA_MAX(d->n_value, QA_MAX(d->n_ff, d->n_ff_shared)));
     const struct device_needs needs = {
-        .n_rows = n_rows,
+        .n_rows = QA_MAX(n_rows, f->cap_rows),
         .max_cols = QA_MAX(widest, d->n_ff_expert),
         .max_inner = QA_MAX(d->n_ff, QA_MAX(d->n_ff_expert, d->n_ff_shared)),
         .n_experts = d->n_experts,
         .n_used = d->n_used,
         .n_heads = d->n_heads,
-        .n_ctx = n_ctx,
+        .n_ctx = QA_MAX(n_ctx, f->cap_ctx),
     };
     const enum status st = f->m->ops->reserve(f->m->dev, &needs, e);
     if (st) return st;
+    f->cap_ctx = needs.n_ctx;
     if (n_rows <= f->cap_rows) return QA_OK;
 
     large_release(f);

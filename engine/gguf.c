@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PARTS = 999, MAX_NAME_BYTES = 63 };
+enum { MAX_PARTS = 999, MAX_NAME_BYTES = 63, MAX_PATH_SHOWN = 90 };
 
 struct part {
     struct file_map map; /* p NULL for a file in memory */
@@ -81,10 +81,25 @@ static struct str take_str(struct reader *r)
     return (struct str){(const char *)p, p ? (size_t)n : 0};
 }
 
+/* A name from the file for a message: cut, and without bytes that move a cursor. */
+struct shown {
+    char text[72];
+};
+
+static struct shown shown(struct str s)
+{
+    struct shown out = {""};
+    const size_t n = QA_MIN(s.n, sizeof out.text - 1);
+    for (size_t i = 0; i < n; i++) {
+        const bool is_plain = (uint8_t)s.p[i] >= 0x20 && s.p[i] != 0x7F;
+        out.text[i] = is_plain ? s.p[i] : '?';
+    }
+    return out;
+}
+
 static enum status cut_off(const struct reader *r, const char *what, struct err *e)
 {
-    return err_set(e, QA_E_FORMAT, "the file ends inside %s, at byte %zu of %zu", what, r->at,
-                   r->n);
+    return err_set(e, QA_E_FORMAT, "the file ends inside %s, after %zu bytes", what, r->n);
 }
 
 /* What a file is that begins otherwise: people pass many things for models. */
@@ -134,7 +149,8 @@ static enum status read_header(struct gguf *g,
         return err_set(e, QA_E_FORMAT, "GGUF in big-endian byte order is not read");
     }
     if (version != 2 && version != 3) {
-        return err_set(e, QA_E_FORMAT, "GGUF version %u is not read, only 2 and 3", version);
+        return err_set(e, QA_E_FORMAT, "GGUF version %u is not read, only 2 and 3%s", version,
+                       version == 1 ? "; convert the model again" : "");
     }
     g->version = (int)version;
     /* The smallest pair takes 13 bytes, the smallest tensor info 33. */
@@ -163,13 +179,13 @@ static enum status read_value(struct reader *r, struct gguf_pair *p, struct err 
         type = take_u32(r);
         p->n = take_u64(r);
         if (type == GGUF_ARRAY)
-            return err_set(e, QA_E_FORMAT, "key '%.*s': arrays of arrays are not read",
-                           (int)QA_MIN(p->key.n, 80U), p->key.p);
+            return err_set(e, QA_E_FORMAT, "key '%s': arrays of arrays are not read",
+                           shown(p->key).text);
     }
     if (r->bad) return cut_off(r, "the metadata", e);
     if (type >= GGUF_VALUE_COUNT) {
-        return err_set(e, QA_E_FORMAT, "key '%.*s': unknown value type %u",
-                       (int)QA_MIN(p->key.n, 80U), p->key.p, type);
+        return err_set(e, QA_E_FORMAT, "key '%s': unknown value type %u", shown(p->key).text,
+                       type);
     }
     p->item = (enum gguf_value)type;
     const size_t start = r->at;
@@ -207,8 +223,8 @@ static enum status refuse_double_keys(const struct gguf_pair *pairs, size_t n, s
     enum status st = QA_OK;
     for (size_t i = 1; i < n && !st; i++) {
         if (by_key(&order[i - 1], &order[i]) == 0) {
-            st = err_set(e, QA_E_FORMAT, "key '%.*s' stands twice in the file",
-                         (int)QA_MIN(order[i]->key.n, 80U), order[i]->key.p);
+            st = err_set(e, QA_E_FORMAT, "key '%s' stands twice in the file",
+                         shown(order[i]->key).text);
         }
     }
     free(order);
@@ -224,14 +240,16 @@ static enum status read_pairs(struct reader *r,
     if (!pairs) return err_set(e, QA_E_NOMEM, "no memory for %llu keys", (unsigned long long)n);
     enum status st = QA_OK;
     for (uint64_t i = 0; i < n && !st; i++) {
+        const size_t start = r->at;
         pairs[i].key = take_str(r);
         if (r->bad) {
             st = cut_off(r, "the metadata", e);
         } else if (pairs[i].key.n == 0) {
-            st = err_set(e, QA_E_FORMAT, "an empty key at byte %zu", r->at);
+            st = err_set(e, QA_E_FORMAT, "an empty key");
         } else {
             st = read_value(r, &pairs[i], e);
         }
+        if (st) st = err_wrap(e, st, "at byte %zu", start);
     }
     if (!st) st = refuse_double_keys(pairs, (size_t)n, e);
     if (st) {
@@ -256,25 +274,24 @@ static const struct gguf_pair *find_pair(const struct gguf_pair *pairs,
 static enum status tensor_bytes(struct gguf_tensor *t, struct err *e)
 {
     const struct quant *q = quant_find(t->type);
-    const int len = (int)t->name.n;
     if (!q)
-        return err_set(e, QA_E_FORMAT, "tensor '%.*s': weight type %u is not known", len,
-                       t->name.p, t->type);
+        return err_set(e, QA_E_FORMAT, "tensor '%s': weight type %u (%s) is not read",
+                       shown(t->name).text, t->type, quant_type_name(t->type));
     size_t n;
     if (!quant_row_bytes(q, t->ne[0], &n)) {
         return err_set(e, QA_E_FORMAT,
-                       "tensor '%.*s': rows of %lld values are no whole blocks of %s (%d)", len,
-                       t->name.p, (long long)t->ne[0], q->name, q->block_values);
+                       "tensor '%s': rows of %lld values are no whole blocks of %s (%d)",
+                       shown(t->name).text, (long long)t->ne[0], q->name, q->block_values);
     }
     for (int i = 1; i < GGUF_MAX_DIMS; i++) {
         if (!size_mul_ok(n, (size_t)t->ne[i], &n))
-            return err_set(e, QA_E_FORMAT, "tensor '%.*s': size overflows", len, t->name.p);
+            return err_set(e, QA_E_FORMAT, "tensor '%s': size overflows", shown(t->name).text);
     }
     t->n_bytes = n;
     return QA_OK;
 }
 
-/* One tensor info; its offset is kept in n_dims' neighbour until the data start is known. */
+/* One tensor info.  Its offset counts from a place known only after the last one. */
 static enum status read_tensor(struct reader *r,
                                struct gguf_tensor *t,
                                uint64_t *offset,
@@ -284,12 +301,11 @@ static enum status read_tensor(struct reader *r,
     const uint32_t n_dims = take_u32(r);
     if (r->bad) return cut_off(r, "the tensor list", e);
     if (t->name.n == 0 || t->name.n > MAX_NAME_BYTES)
-        return err_set(e, QA_E_FORMAT, "a tensor name of %zu bytes at byte %zu", t->name.n,
-                       r->at);
-    const int len = (int)t->name.n;
+        return err_set(e, QA_E_FORMAT, "a tensor name of %zu bytes, 1 to %d are possible",
+                       t->name.n, MAX_NAME_BYTES);
     if (n_dims == 0 || n_dims > GGUF_MAX_DIMS)
-        return err_set(e, QA_E_FORMAT, "tensor '%.*s': %u dimensions, 1 to 4 are possible", len,
-                       t->name.p, n_dims);
+        return err_set(e, QA_E_FORMAT, "tensor '%s': %u dimensions, 1 to 4 are possible",
+                       shown(t->name).text, n_dims);
     t->n_dims = (int)n_dims;
     uint64_t total = 1;
     for (int i = 0; i < GGUF_MAX_DIMS; i++) {
@@ -297,8 +313,8 @@ static enum status read_tensor(struct reader *r,
         if (r->bad) return cut_off(r, "the tensor list", e);
         if (ne == 0 || ne > INT64_MAX || __builtin_mul_overflow(total, ne, &total) ||
             total > INT64_MAX) {
-            return err_set(e, QA_E_FORMAT, "tensor '%.*s': dimension %d is %llu", len,
-                           t->name.p, i, (unsigned long long)ne);
+            return err_set(e, QA_E_FORMAT, "tensor '%s': dimension %d is %llu",
+                           shown(t->name).text, i, (unsigned long long)ne);
         }
         t->ne[i] = (int64_t)ne;
     }
@@ -317,17 +333,16 @@ static enum status place_tensors(const struct part *part,
 {
     const size_t room = part->n - part->data_start;
     for (size_t i = 0; i < n; i++) {
-        const int len = (int)t[i].name.n;
         if (offset[i] % alignment)
-            return err_set(e, QA_E_FORMAT, "tensor '%.*s': offset %llu is not a multiple of %u",
-                           len, t[i].name.p, (unsigned long long)offset[i], alignment);
+            return err_set(e, QA_E_FORMAT, "tensor '%s': offset %llu is not a multiple of %u",
+                           shown(t[i].name).text, (unsigned long long)offset[i], alignment);
         if (offset[i] > room || t[i].n_bytes > room - (size_t)offset[i]) {
-            return err_set(e, QA_E_FORMAT,
-                           "tensor '%.*s' needs bytes %llu to %llu, the file has %zu; it is "
-                           "cut off or still downloading",
-                           len, t[i].name.p, (unsigned long long)(part->data_start + offset[i]),
-                           (unsigned long long)(part->data_start + offset[i] + t[i].n_bytes),
-                           part->n);
+            return err_set(
+                e, QA_E_FORMAT,
+                "tensor '%s': needs bytes %llu to %llu, the file has %zu; it is "
+                "cut off or still downloading",
+                shown(t[i].name).text, (unsigned long long)(part->data_start + offset[i]),
+                (unsigned long long)(part->data_start + offset[i] + t[i].n_bytes), part->n);
         }
         t[i].data = part->p + part->data_start + offset[i];
     }
@@ -341,8 +356,10 @@ static enum status read_alignment(const struct gguf_pair *pairs,
 {
     const struct gguf_pair *p = find_pair(pairs, n, "general.alignment");
     int64_t v = 32;
-    if (p && (!gguf_item_i64(p, 0, &v) || v <= 0 || v > 1 << 20 || (v & (v - 1)))) {
-        return err_set(e, QA_E_FORMAT, "key 'general.alignment' is not a power of two");
+    if (p && (p->type == GGUF_ARRAY || !gguf_item_i64(p, 0, &v) || v <= 0 || v > 1 << 20 ||
+              (v & (v - 1)))) {
+        return err_set(e, QA_E_FORMAT,
+                       "key 'general.alignment': not a power of two up to 2^20");
     }
     *out = (uint32_t)v;
     return QA_OK;
@@ -368,7 +385,9 @@ static enum status read_tensors(struct gguf *g,
     enum status st = QA_OK;
     for (uint64_t i = 0; i < n && !st; i++) {
         t[i] = (struct gguf_tensor){.part = i_part};
+        const size_t start = r->at;
         st = read_tensor(r, &t[i], &offset[i], e);
+        if (st) st = err_wrap(e, st, "at byte %zu", start);
     }
     if (!st) {
         part->data_start = (r->at + alignment - 1) / alignment * alignment;
@@ -424,8 +443,8 @@ static enum status index_tensors(struct gguf *g, struct err *e)
         size_t at = hash_name(name) & (g->index_size - 1);
         for (; g->index[at]; at = (at + 1) & (g->index_size - 1)) {
             if (!str_eq(g->tensors[g->index[at] - 1].name, name)) continue;
-            return err_set(e, QA_E_FORMAT, "tensor '%.*s' stands twice in the file",
-                           (int)name.n, name.p);
+            return err_set(e, QA_E_FORMAT, "tensor '%s' stands twice in the file",
+                           shown(name).text);
         }
         g->index[at] = (uint32_t)i + 1;
     }
@@ -465,14 +484,14 @@ static enum status open_other_part(struct gguf *g, int i, int n, struct err *e)
         part->n = part->map.n;
         g->n_parts = i + 1;
         st = read_part(g, i, &pairs, &n_pairs, e);
-        if (st) st = err_wrap(e, st, "part '%s'", path.p);
+        if (st) st = err_wrap(e, st, "part %d of %d", i + 1, n);
     }
     if (!st) {
         const struct gguf_pair *no = find_pair(pairs, n_pairs, "split.no");
         int64_t v;
         if (!no || !gguf_item_i64(no, 0, &v) || v != i) {
-            st = err_set(e, QA_E_FORMAT, "part '%s' does not say that it is part %d", path.p,
-                         i + 1);
+            st =
+                err_set(e, QA_E_FORMAT, "part %d of %d: key 'split.no' is not %d", i + 1, n, i);
         }
     }
     free(pairs);
@@ -520,6 +539,15 @@ static enum status open_parts(struct gguf *g, struct err *e)
     return st;
 }
 
+/* "cannot read model 'path': ..."; of a long path the end, so that the reason fits. */
+static enum status wrap_model(struct err *e, enum status st, const char *path)
+{
+    const size_t n = strlen(path);
+    const bool is_long = n > MAX_PATH_SHOWN;
+    return err_wrap(e, st, "cannot read model '%s%s'", is_long ? "..." : "",
+                    is_long ? path + n - MAX_PATH_SHOWN : path);
+}
+
 static enum status gguf_new(struct gguf **out, const char *name, struct err *e)
 {
     struct gguf *g = calloc(1, sizeof *g);
@@ -543,7 +571,7 @@ enum status gguf_open(struct gguf **out, const char *path, struct err *e)
         g->parts[0].p = g->parts[0].map.p;
         g->parts[0].n = g->parts[0].map.n;
         st = open_parts(g, e);
-        if (st) st = err_wrap(e, st, "cannot read model '%s'", path);
+        if (st) st = wrap_model(e, st, path);
     }
     if (st) {
         gguf_close(g);
@@ -565,7 +593,7 @@ enum status gguf_open_bytes(struct gguf **out,
     g->parts[0].n = bytes.n;
     st = open_parts(g, e);
     if (st) {
-        st = err_wrap(e, st, "cannot read model '%s'", name);
+        st = wrap_model(e, st, name);
         gguf_close(g);
         return st;
     }

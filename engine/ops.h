@@ -248,7 +248,8 @@ struct device_needs {
 };
 
 struct ops {
-    const char *name; /* "ref", "plain" */
+    const char *name; /* "ref", "plain", "avx2" ...                             */
+    int max_threads;  /* that it can use; 0: any number                          */
 
     /* Memory.  Only these can fail. */
     enum status (*open)(struct device **out, const struct device_opts *o, struct err *e);
@@ -282,6 +283,8 @@ struct ops {
 };
 
 const struct ops *ref_ops(void); /* the definition; one thread                   */
-const struct ops *cpu_ops(void); /* "plain": portable C, threads                 */
+const struct ops *cpu_ops(void); /* threads; the best row of kernels this machine runs */
+/* All of them, best first: "avx512", "avx2", "plain"; NULL past the last. */
+const struct ops *cpu_ops_at(int i);
 
 #endif

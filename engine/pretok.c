@@ -80,10 +80,11 @@ static size_t run_end(struct str s, size_t at, unsigned kinds)
     }
 }
 
-/* Rule 1; 0 when it does not match. */
+/* Rule 1; 0 when it does not match.  Any case includes the long s, U+017F. */
 static size_t contraction(struct str s)
 {
     if (s.p[0] != '\'' || s.n < 2) return 0;
+    if (str_starts(str_cut(s, 1, s.n), STR("\xC5\xBF"))) return 3;
     const int a = s.p[1] | 32;
     const int b = s.n > 2 ? s.p[2] | 32 : 0;
     if ((a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l')) return 3;

@@ -217,7 +217,7 @@ void sampler_shape(struct sampler *s,
 {
     memcpy(s->row, logits, (size_t)s->n_vocab * sizeof *s->row);
     if (past->mask) past->mask(past->mask_ctx, past->burst, past->n_burst, s->row, s->n_vocab);
-    s->log_sum = log_sum_exp(s->row, s->n_vocab);
+    if (past->want_logprob) s->log_sum = log_sum_exp(s->row, s->n_vocab);
     penalise_past(s, p, past);
 
     const int32_t best = argmax(s->row, s->n_vocab);

@@ -41,6 +41,7 @@ struct sampler_past {
     int n_burst;
     mask_fn *mask; /* may be NULL */
     void *mask_ctx;
+    bool want_logprob; /* sampler_logprob() will be asked: one more pass over the row */
 };
 
 /* The distribution of the next token after logits [V], which are left as they are. */
@@ -49,7 +50,7 @@ void sampler_shape(struct sampler *s,
                    const struct sampling *p,
                    const struct sampler_past *past,
                    struct dist *out);
-/* Of the row shaped last: masked, without penalties and temperature. */
+/* Of the row shaped last, with want_logprob: masked, without penalties and temperature. */
 float sampler_logprob(const struct sampler *s, const float *logits, int32_t id);
 
 int32_t dist_draw(const struct dist *d, struct rng *r); /* one candidate: r is not used */

@@ -210,8 +210,9 @@ int session_draft_rows(struct session *s, int64_t to)
     return n;
 }
 
-/* The next n_rows of ids through the trunk, and the draft layer behind it. */
-static void compute_step(struct session *s, int n_rows)
+/* The next n_rows of ids through the trunk, and the draft layer behind it.  Returns
+ * true when this was the last step, by end or by stop: its last row has logits then. */
+static bool compute_step(struct session *s, int n_rows)
 {
     const struct span span = session_span(s, s->n_done, n_rows, false);
     const struct step step = {
@@ -223,28 +224,35 @@ static void compute_step(struct session *s, int n_rows)
     forward_trunk(f, &step);
     s->n_done += n_rows;
     session_keep_hidden(s, n_rows);
-    if (s->n_done == (int64_t)s->ids.n || engine_stop_requested()) {
-        forward_head(f, f->hidden + last, 1,
-                     s->logits); /* before the draft layer reuses f->hidden */
+    /* The flag may rise at any moment: it is read once, here. */
+    const bool is_last = s->n_done == (int64_t)s->ids.n || engine_stop_requested();
+    if (is_last) {
+        forward_head(f, f->hidden + last, 1, s->logits); /* the draft layer reuses f->hidden */
         s->i_logits = 0;
     }
     /* A lone row can wait for others: the layer's weights are read once for all. */
     if (s->hidden && (n_rows > 1 || s->n_hidden > TRIAL_ROWS)) session_draft_rows(s, s->n_done);
+    return is_last;
+}
+
+/* Pages for what the trunk or the draft layer will write, up to position `to`. */
+static enum status reserve(struct session *s, int64_t to, struct err *e)
+{
+    return cache_reserve(&s->cache, QA_MIN(s->n_mtp, s->n_done), to, e);
 }
 
 /* Compute everything that ids hold.  All memory is taken first, so that only a stop
- * can end it early; the ids not computed are dropped then. */
+ * can end it early. */
 static enum status compute_all(struct session *s, struct err *e)
 {
     const int64_t n = (int64_t)s->ids.n;
-    const enum status st = cache_reserve(&s->cache, QA_MIN(s->n_mtp, s->n_done), n, e);
+    const enum status st = reserve(s, n, e);
     if (st) return st;
-    while (s->n_done < n && !engine_stop_requested()) {
-        compute_step(s, (int)QA_MIN(n - s->n_done, (int64_t)s->step_tokens));
+    bool is_last = engine_stop_requested();
+    while (!is_last) {
+        is_last = compute_step(s, (int)QA_MIN(n - s->n_done, (int64_t)s->step_tokens));
     }
-    if (s->n_done == n) return QA_OK;
-    s->ids.n = (size_t)s->n_done;
-    return stopped(e);
+    return s->n_done == n ? QA_OK : stopped(e);
 }
 
 static enum status check_ids(const struct session *s,
@@ -276,7 +284,7 @@ enum status session_append(struct session *s, const int32_t *ids, size_t n, stru
     const double start_s = clock_now_s();
     const int64_t n_done = s->n_done;
     st = compute_all(s, e);
-    if (st && st != QA_E_STOP) s->ids.n = before;
+    if (st) s->ids.n = QA_MAX(before, (size_t)s->n_done); /* what was not computed goes */
     s->stats.n_prefilled += (uint64_t)(s->n_done - n_done);
     s->stats.prefill_s += clock_now_s() - start_s;
     return st;
@@ -286,8 +294,7 @@ enum status session_append(struct session *s, const int32_t *ids, size_t n, stru
 static enum status compute_pending(struct session *s, struct err *e)
 {
     if (!session_has_pending(s)) return QA_OK;
-    const enum status st =
-        cache_reserve(&s->cache, QA_MIN(s->n_mtp, s->n_done), (int64_t)s->ids.n, e);
+    const enum status st = reserve(s, (int64_t)s->ids.n, e);
     if (!st) compute_step(s, 1);
     return st;
 }
@@ -310,6 +317,8 @@ static enum status mark_fill(struct session *s, struct mark *k, struct err *e)
     const struct engine *g = s->g;
     const bool has_logits = s->n_done > 0, has_hidden = has_logits && s->hidden;
 
+    const enum status st = reserve(s, s->n_done, e);
+    if (st) return st;
     if (has_hidden) session_draft_rows(s, s->n_done); /* leaves one hidden row to keep */
     k->is_used = true;
     k->n_tokens = s->n_done;
@@ -471,6 +480,7 @@ struct sampler_past session_past(const struct session *s,
         .n_burst = n_burst,
         .mask = a->mask,
         .mask_ctx = a->mask_ctx,
+        .want_logprob = true,
     };
 }
 

@@ -90,7 +90,8 @@ static int32_t draw_draft(struct session *s,
                           const float *hidden)
 {
     struct spec *p = &s->spec;
-    const struct sampler_past past = session_past(s, a, burst, n);
+    struct sampler_past past = session_past(s, a, burst, n);
+    past.want_logprob = false; /* nobody sees a draft's */
     forward_draft_head(s->g->f, hidden, 1, p->logits);
     s->g->ops->sync(s->g->dev);
     sampler_shape(&s->sampler, p->logits, a->sampling, &past, &p->q[n]);

@@ -1,17 +1,25 @@
 /* tokenizer.c - byte-level BPE: tables once, then pieces merged by rank. */
 #include "engine/tokenizer.h"
 
+#include "engine/nfc.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 /* Pieces up to this many bytes are merged by scanning, longer ones with a heap. */
 enum { SHORT_PIECE = 24 };
 enum { NO_ID = -1 };
+/* Each place of a text is compared with all added tokens that begin like it. */
+enum { MAX_ADDED = 4096 };
 
 struct merge {
     int32_t left, right; /* left < 0: free slot */
     int32_t rank, joined;
+};
+
+struct added {
+    struct str text;
+    int32_t id;
 };
 
 struct tokenizer {
@@ -25,9 +33,9 @@ struct tokenizer {
     struct merge *merges; /* open hash of pairs              */
     size_t merge_mask;
     int32_t byte_id[256];
-    int32_t *added; /* ids of added tokens, longest first    */
+    struct added *added; /* by first byte, longest first     */
     size_t n_added;
-    bool is_added_start[256]; /* may an added token begin so */
+    uint16_t added_start[256], added_end[256]; /* those that begin so */
     int32_t eos, im_end, endoftext;
 };
 
@@ -39,25 +47,34 @@ static bool is_own_letter(int byte)
     return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
 }
 
-static int byte_of(int32_t code)
+/* The byte that each code point of the alphabet stands for; -1: none. */
+struct alphabet {
+    int16_t byte[256 + 68];
+};
+
+static struct alphabet alphabet_make(void)
 {
-    if (code >= 0 && code < 256) return is_own_letter(code) ? (int)code : -1;
-    int k = 256;
+    struct alphabet a;
+    int next = 256;
     for (int b = 0; b < 256; b++) {
-        if (is_own_letter(b)) continue;
-        if (k++ == code) return b;
+        a.byte[b] = -1;
     }
-    return -1;
+    for (int b = 0; b < 256; b++) {
+        a.byte[is_own_letter(b) ? b : next++] = (int16_t)b;
+    }
+    ASSERT(next == COUNT(a.byte));
+    return a;
 }
 
 /* Bytes of `text` written in that alphabet, to `out` (at least text.n); -1: not in it. */
-static ptrdiff_t from_alphabet(struct str text, char *out)
+static ptrdiff_t from_alphabet(const struct alphabet *a, struct str text, char *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < text.n;) {
         int32_t code;
         i += pretok_char(str_cut(text, i, text.n), &code);
-        const int b = code < 0 ? -1 : byte_of(code);
+        if (code < 0 || code >= (int32_t)COUNT(a->byte)) return -1;
+        const int b = a->byte[code];
         if (b < 0) return -1;
         out[n++] = (char)b;
     }
@@ -120,6 +137,7 @@ static bool is_added_kind(uint8_t kind)
 }
 
 static enum status fill_pieces(struct tokenizer *t,
+                               const struct alphabet *a,
                                const struct tokenizer_parts *p,
                                struct err *e)
 {
@@ -139,12 +157,14 @@ static enum status fill_pieces(struct tokenizer *t,
         const struct str text = p->tokens[i];
         t->start[i] = at;
         ptrdiff_t n = -1;
-        if (!is_added_kind(p->kinds[i])) n = from_alphabet(text, t->bytes + at);
-        if (n < 0) { /* added tokens, and unused ones outside the alphabet */
+        if (p->kinds[i] == TOKEN_UNUSED) continue; /* its name is no text */
+        if (!is_added_kind(p->kinds[i])) n = from_alphabet(a, text, t->bytes + at);
+        if (n < 0) { /* added tokens are plain text */
             if (text.n) memcpy(t->bytes + at, text.p, text.n);
             n = (ptrdiff_t)text.n;
             if (p->kinds[i] == TOKEN_NORMAL) {
-                return err_set(e, QA_E_FORMAT, "token %zu is not in the byte alphabet", i);
+                return err_set(e, QA_E_FORMAT, "token %zu '%.*s': not in the byte alphabet", i,
+                               (int)QA_MIN(text.n, 80U), text.p);
             }
         }
         at += (size_t)n;
@@ -176,21 +196,26 @@ static enum status index_texts(struct tokenizer *t, struct err *e)
     }
     for (int b = 0; b < 256; b++) {
         if (t->byte_id[b] == NO_ID)
-            return err_set(e, QA_E_FORMAT, "the vocabulary has no token for byte 0x%02x",
+            return err_set(e, QA_E_FORMAT, "the vocabulary: no token for byte 0x%02x",
                            (unsigned)b);
     }
     return QA_OK;
 }
 
 /* "left right" to three ids, through scratch memory for their bytes. */
-static bool merge_of(const struct tokenizer *t, struct str line, char *scratch, struct merge *m)
+static bool merge_of(const struct tokenizer *t,
+                     const struct alphabet *a,
+                     struct str line,
+                     char *scratch,
+                     struct merge *m)
 {
     const char *space = line.n > 1 ? memchr(line.p + 1, ' ', line.n - 1) : NULL;
     if (!space) return false;
     const size_t cut = (size_t)(space - line.p);
-    const ptrdiff_t n_left = from_alphabet(str_cut(line, 0, cut), scratch);
+    const ptrdiff_t n_left = from_alphabet(a, str_cut(line, 0, cut), scratch);
     if (n_left <= 0) return false;
-    const ptrdiff_t n_right = from_alphabet(str_cut(line, cut + 1, line.n), scratch + n_left);
+    const ptrdiff_t n_right =
+        from_alphabet(a, str_cut(line, cut + 1, line.n), scratch + n_left);
     if (n_right <= 0) return false;
     m->left = find_text(t, (struct str){scratch, (size_t)n_left});
     m->right = find_text(t, (struct str){scratch + n_left, (size_t)n_right});
@@ -199,6 +224,7 @@ static bool merge_of(const struct tokenizer *t, struct str line, char *scratch, 
 }
 
 static enum status fill_merges(struct tokenizer *t,
+                               const struct alphabet *a,
                                const struct tokenizer_parts *p,
                                struct err *e)
 {
@@ -218,8 +244,10 @@ static enum status fill_merges(struct tokenizer *t,
     }
     for (size_t i = 0; i < p->n_merges && !st; i++) {
         struct merge m = {.rank = (int32_t)i};
-        if (!merge_of(t, p->merges[i], scratch, &m)) {
-            st = err_set(e, QA_E_FORMAT, "merge %zu is not made of two tokens and a token", i);
+        if (!merge_of(t, a, p->merges[i], scratch, &m)) {
+            st =
+                err_set(e, QA_E_FORMAT, "merge %zu '%.*s': not two tokens that join to a token",
+                        i, (int)QA_MIN(p->merges[i].n, 80U), p->merges[i].p);
             break;
         }
         if (find_merge(t, m.left, m.right)) continue; /* the first one counts */
@@ -233,20 +261,37 @@ static enum status fill_merges(struct tokenizer *t,
     return st;
 }
 
+static int by_first_byte_then_length(const void *a, const void *b)
+{
+    const struct added *x = a;
+    const struct added *y = b;
+    const int first = (int)(uint8_t)x->text.p[0] - (int)(uint8_t)y->text.p[0];
+    if (first) return first;
+    if (x->text.n != y->text.n) return x->text.n > y->text.n ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
 static enum status fill_added(struct tokenizer *t, struct err *e)
 {
-    t->added = calloc(t->n_tokens + 1, sizeof *t->added);
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_tokens; i++) {
+        n += is_added_kind(t->kinds[i]) && tokenizer_piece(t, (int32_t)i).n > 0;
+    }
+    if (n > MAX_ADDED)
+        return err_set(e, QA_E_FORMAT, "%zu added tokens, at most %d are read", n, MAX_ADDED);
+    t->added = calloc(n + 1, sizeof *t->added);
     if (!t->added) return err_set(e, QA_E_NOMEM, "out of memory");
     for (size_t i = 0; i < t->n_tokens; i++) {
         const struct str s = tokenizer_piece(t, (int32_t)i);
         if (!is_added_kind(t->kinds[i]) || s.n == 0) continue;
-        /* Insertion by length: there are a few dozen, hundreds at most. */
-        size_t k = t->n_added++;
-        for (; k > 0 && tokenizer_piece(t, t->added[k - 1]).n < s.n; k--) {
-            t->added[k] = t->added[k - 1];
-        }
-        t->added[k] = (int32_t)i;
-        t->is_added_start[(uint8_t)s.p[0]] = true;
+        t->added[t->n_added++] = (struct added){s, (int32_t)i};
+    }
+    qsort(t->added, n, sizeof *t->added, by_first_byte_then_length);
+    for (size_t i = 0; i < n; i++) {
+        t->added_end[(uint8_t)t->added[i].text.p[0]] = (uint16_t)(i + 1);
+    }
+    for (size_t i = n; i-- > 0;) {
+        t->added_start[(uint8_t)t->added[i].text.p[0]] = (uint16_t)i;
     }
     return QA_OK;
 }
@@ -261,9 +306,10 @@ enum status tokenizer_open(struct tokenizer **out,
     struct tokenizer *t = calloc(1, sizeof *t);
     if (!t) return err_set(e, QA_E_NOMEM, "out of memory");
     t->rule = p->rule;
-    enum status st = fill_pieces(t, p, e);
+    const struct alphabet a = alphabet_make();
+    enum status st = fill_pieces(t, &a, p, e);
     if (!st) st = index_texts(t, e);
-    if (!st) st = fill_merges(t, p, e);
+    if (!st) st = fill_merges(t, &a, p, e);
     if (!st) st = fill_added(t, e);
     if (st) {
         tokenizer_close(t);
@@ -398,6 +444,7 @@ struct work {
     struct node *node;
     struct candidate *heap;
     size_t cap, n_heap;
+    struct str_buf nfc;
 };
 
 static bool comes_before(const struct candidate *a, const struct candidate *b)
@@ -539,38 +586,25 @@ static enum status encode_nfc(const struct tokenizer *t,
     return st;
 }
 
-/* Characters below U+0300 are in NFC already and do not combine. */
-static bool needs_nfc(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if ((uint8_t)s.p[i] >= 0xCC) return true;
-    }
-    return false;
-}
-
 static enum status encode_text(const struct tokenizer *t,
                                struct work *w,
                                struct str s,
                                struct ids *out,
                                struct err *e)
 {
-    if (!needs_nfc(s) || !str_is_utf8(s)) return encode_nfc(t, w, s, out, e);
-    utf8proc_uint8_t *nfc = NULL;
-    const utf8proc_ssize_t n =
-        utf8proc_map((const utf8proc_uint8_t *)s.p, (utf8proc_ssize_t)s.n, &nfc,
-                     UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n < 0) return encode_nfc(t, w, s, out, e);
-    const enum status st = encode_nfc(t, w, (struct str){(const char *)nfc, (size_t)n}, out, e);
-    free(nfc);
-    return st;
+    if (nfc_is_plain(s)) return encode_nfc(t, w, s, out, e);
+    str_buf_reset(&w->nfc);
+    nfc_add(&w->nfc, s);
+    const enum status st = str_buf_check(&w->nfc, "text in normal form", e);
+    return st ? st : encode_nfc(t, w, str_buf_str(&w->nfc), out, e);
 }
 
-/* The added token that s begins with, longest first; NO_ID: none. */
+/* The longest added token that s begins with; NO_ID: none. */
 static int32_t added_at(const struct tokenizer *t, struct str s)
 {
-    if (!t->is_added_start[(uint8_t)s.p[0]]) return NO_ID;
-    for (size_t i = 0; i < t->n_added; i++) {
-        if (str_starts(s, tokenizer_piece(t, t->added[i]))) return t->added[i];
+    const uint8_t first = (uint8_t)s.p[0];
+    for (size_t i = t->added_start[first]; i < t->added_end[first]; i++) {
+        if (str_starts(s, t->added[i].text)) return t->added[i].id;
     }
     return NO_ID;
 }
@@ -582,6 +616,7 @@ enum status tokenizer_encode(const struct tokenizer *t,
                              struct err *e)
 {
     struct work w = {0};
+    str_buf_init(&w.nfc, SIZE_MAX / 4);
     enum status st = QA_OK;
     const size_t n_before = out->n;
     size_t from = 0;
@@ -598,6 +633,7 @@ enum status tokenizer_encode(const struct tokenizer *t,
     }
     if (!st) st = encode_text(t, &w, str_cut(text, from, text.n), out, e);
     if (st) out->n = n_before;
+    str_buf_release(&w.nfc);
     free(w.node);
     free(w.heap);
     return st;
@@ -613,7 +649,7 @@ int tokenizer_n_tokens(const struct tokenizer *t)
 int32_t tokenizer_special(const struct tokenizer *t, const char *text)
 {
     for (size_t i = 0; i < t->n_added; i++) {
-        if (str_eq(tokenizer_piece(t, t->added[i]), str_of(text))) return t->added[i];
+        if (str_eq(t->added[i].text, str_of(text))) return t->added[i].id;
     }
     return NO_ID;
 }

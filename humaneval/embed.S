@@ -1,6 +1,6 @@
 /* embed.S - the mini suite, qa_mini_jsonl .. qa_mini_jsonl_end; the canary program,
- * qa_canary_py .. qa_canary_py_end; the agent's task, qa_task_txt .. qa_task_txt_end;
- * the report's page, qa_report_page .. qa_report_page_end. */
+ * qa_canary_py .. qa_canary_py_end; the report's page,
+ * qa_report_page .. qa_report_page_end. */
     .section .rodata
     .global qa_mini_jsonl
     .global qa_mini_jsonl_end
@@ -13,12 +13,6 @@ qa_mini_jsonl_end:
 qa_canary_py:
     .incbin "humaneval/canary.py"
 qa_canary_py_end:
-    .byte 0
-    .global qa_task_txt
-    .global qa_task_txt_end
-qa_task_txt:
-    .incbin "prompts/humaneval.txt"
-qa_task_txt_end:
     .byte 0
     .global qa_report_page
     .global qa_report_page_end

@@ -7,7 +7,4 @@
 /* "transcripts/HumanEval_0.jsonl"; different samples have different names. */
 void report_transcript_name(struct str task_id, int i_sample, char *out, size_t n);
 
-/* The numbers as an object; new reference. */
-json_t *report_stats_json(const struct suite_stats *s);
-
 #endif

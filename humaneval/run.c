@@ -6,11 +6,10 @@
 #include "humaneval/rows.h"
 #include "humaneval/suite.h"
 
-#include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_PATH = 4096, MAX_ROW = 256 << 20 };
@@ -311,7 +310,11 @@ static void tell(const struct run *r, struct suite_event ev)
 }
 
 /* Judge sample i of the plan and count it. */
-static enum status judge(struct run *r, size_t i, const struct record *rec, struct err *e)
+static enum status judge(struct run *r,
+                         size_t i,
+                         const struct record *rec,
+                         enum suite_class *out,
+                         struct err *e)
 {
     int i_sample;
     const struct task *t = task_at(r, i, &i_sample);
@@ -327,11 +330,7 @@ static enum status judge(struct run *r, size_t i, const struct record *rec, stru
                   "sample", i_sample, "passed", (int)score.has_passed, "class",
                   suite_class_name(verdict), "canary", canary_name(score.canary), "flagged",
                   (int)score.is_flagged, "iterations", rec->attempt.n_iterations));
-    tell(r, (struct suite_event){.type = SUITE_TASK_DONE,
-                                 .task_id = t->task_id,
-                                 .i_sample = i_sample,
-                                 .attempt = &rec->attempt,
-                                 .verdict = verdict});
+    *out = verdict;
     return QA_OK;
 }
 
@@ -395,7 +394,15 @@ static enum status run_sample(struct run *r, size_t i, struct err *e)
     if (!st) st = str_buf_check(&row, "a sample", e);
     if (!st) st = rows_append(&r->samples, str_buf_str(&row), e);
     str_buf_release(&row);
-    if (!st) st = judge(r, i, &rec, e);
+    enum suite_class verdict = CLASS_MODEL;
+    if (!st) st = judge(r, i, &rec, &verdict, e);
+    if (!st) {
+        tell(r, (struct suite_event){.type = SUITE_TASK_DONE,
+                                     .task_id = t->task_id,
+                                     .i_sample = i_sample,
+                                     .attempt = &rec.attempt,
+                                     .verdict = verdict});
+    }
     record_release(&rec);
     return st;
 }
@@ -459,6 +466,20 @@ static enum status compare_settings(struct run *r, struct err *e)
     return st;
 }
 
+/* A kill between writing a file and renaming it leaves "summary.json.tmp123" behind. */
+static void remove_leftovers(const char *dir)
+{
+    static const char *const OURS[] = {"summary.json.tmp", "samples.jsonl.tmp",
+                                       "report.html.tmp"};
+    DIR *d = opendir(dir);
+    for (const struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d)) {
+        for (size_t i = 0; i < COUNT(OURS); i++) {
+            if (str_starts(str_of(f->d_name), str_of(OURS[i]))) unlinkat(dirfd(d), f->d_name, 0);
+        }
+    }
+    if (d) closedir(d);
+}
+
 static enum status open_folder(struct run *r, struct err *e)
 {
     char path[MAX_PATH];
@@ -474,6 +495,7 @@ static enum status open_folder(struct run *r, struct err *e)
         return err_set(e, QA_E_USAGE, "folder '%s' holds a run; --resume goes on with it",
                        r->o->out_dir);
     }
+    remove_leftovers(r->o->out_dir);
     return QA_OK;
 }
 
@@ -543,7 +565,8 @@ static enum status resume(struct run *r, struct err *e)
         if (access(path, F_OK) == 0) st = compare_settings(r, e);
     }
     for (size_t i = 0; i < n && !st; i++) {
-        st = judge(r, i, &done[i], e);
+        enum suite_class verdict;
+        st = judge(r, i, &done[i], &verdict, e);
     }
     for (size_t i = 0; done && i < n; i++) {
         record_release(&done[i]);

@@ -3,13 +3,14 @@
 #include "engine/base/file.h"
 #include "humaneval/pyjson.h"
 #include "humaneval/suite.h"
+#include "prompts/prompts.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-
-extern const char qa_task_txt[];
-extern const char qa_task_txt_end[];
 
 enum { MAX_TEXT = 64 << 20 };
 
@@ -33,16 +34,12 @@ void attempt_release(struct attempt *a)
 
 /* ---- the agent ---- */
 
-struct str solve_task_template(void)
-{
-    return str_trim((struct str){qa_task_txt, (size_t)(qa_task_txt_end - qa_task_txt)});
-}
-
 /* The user's message: the template with the prompt in it, trailing white space off. */
 static void add_task(struct str_buf *b, struct str prompt)
 {
     const struct str word = STR("{{prompt}}");
-    const struct str text = solve_task_template();
+    const struct str text = str_trim((struct str){
+        qa_prompt_humaneval, (size_t)(qa_prompt_humaneval_end - qa_prompt_humaneval)});
     const size_t at = str_find(text, word);
     while (prompt.n && strchr(" \t\r\n\f\v", prompt.p[prompt.n - 1])) {
         prompt.n--;
@@ -210,7 +207,11 @@ static enum status write_transcript(
     pyjson_add_string(&row, completion);
     str_buf_add_z(&row, "}\n");
     enum status st = str_buf_check(&row, "the transcript", e);
-    if (!st) st = file_write(path, str_buf_str(&row), e);
+    /* Written in place: what a kill leaves of it goes when the sample is run again. */
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (!st && fd < 0) st = err_errno(e, QA_E_IO, errno, "cannot create '%s'", path);
+    if (!st) st = file_write_all(fd, row.p, row.n, e);
+    if (fd >= 0) close(fd);
     str_buf_release(&row);
     return st;
 }

@@ -74,9 +74,6 @@ enum status vanilla_solve(void *vanilla,
                           struct attempt *out,
                           struct err *e) MUST_USE;
 
-/* The user's message to the agent, with {{prompt}} where the prompt goes. */
-struct str solve_task_template(void);
-
 /* The agent, one fresh conversation per sample; sample i is seeded with seed + i. */
 struct agentic {
     struct agent_opts opts;
@@ -163,6 +160,8 @@ enum status suite_run(struct scorer *scorer,
 
 /* The block of text at the end of a run, into b. */
 void report_add_text(struct str_buf *b, const struct suite_stats *s);
+/* The numbers as an object; new reference. */
+json_t *report_stats_json(const struct suite_stats *s);
 /* Read the files of the folder and write report.html. */
 enum status report_write_html(const char *dir, struct err *e) MUST_USE;
 

@@ -31,6 +31,7 @@ struct jail {
     enum run_mode mode;
     uid_t uid;   /* what the program runs as, seen from inside */
     int proc_fd; /* process list of the namespace, or -1       */
+    char box[64]; /* work folder of the program                 */
 };
 
 enum { AT_FULL = 1 << SANDBOX_FULL, AT_USER = 1 << SANDBOX_USER, AT_SECCOMP = 1 << SANDBOX_SECCOMP };
@@ -137,6 +138,14 @@ static int step_lifeline(struct jail *j)
 {
     (void)j;
     return check(prctl(PR_SET_PDEATHSIG, SIGKILL));
+}
+
+static int step_subreaper(struct jail *j)
+{
+    (void)j;
+    /* No signal at the keeper's death: the init must live to sweep.  Its socket closes
+     * with the caller and tells it. */
+    return check(prctl(PR_SET_CHILD_SUBREAPER, 1));
 }
 
 static int step_descriptors(struct jail *j)
@@ -284,9 +293,7 @@ static int step_files(struct jail *j)
     int failure = write_file("/new/etc/passwd", text, (size_t)n, 0644);
     if (failure) return failure;
     n = snprintf(text, sizeof text, "box:x:%u:\n", (unsigned)j->uid);
-    failure = write_file("/new/etc/group", text, (size_t)n, 0644);
-    if (failure) return failure;
-    return write_file("/new/driver.py", j->plan->driver.p, j->plan->driver.n, 0644);
+    return write_file("/new/etc/group", text, (size_t)n, 0644);
 }
 
 static int step_process_list(struct jail *j)
@@ -321,6 +328,13 @@ static int step_leave(struct jail *j)
     return check(chdir("/"));
 }
 
+static int step_host_folder(struct jail *j)
+{
+    snprintf(j->box, sizeof j->box, "/tmp/qagent-box-XXXXXX");
+    if (!mkdtemp(j->box)) return errno;
+    return geteuid() == 0 ? check(chown(j->box, j->uid, j->uid)) : 0;
+}
+
 static int step_rights(struct jail *j)
 {
     for (int cap = 0; cap < 64; cap++) {
@@ -329,7 +343,7 @@ static int step_rights(struct jail *j)
         if (j->plan->level == SANDBOX_SECCOMP && errno == EPERM) break; /* had none */
         return errno;
     }
-    if (j->plan->level == SANDBOX_FULL) {
+    if (geteuid() == 0) {
         const gid_t gid = j->uid;
         if (syscall(SYS_setgroups, 0, NULL)) return errno;
         if (syscall(SYS_setresgid, gid, gid, gid)) return errno;
@@ -344,13 +358,16 @@ static int step_rights(struct jail *j)
 
 static int step_unreadable(struct jail *j)
 {
-    (void)j;
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) return errno;
+    if (j->plan->level == SANDBOX_SECCOMP) return 0;
     return check(prctl(PR_SET_PDEATHSIG, SIGKILL)); /* a change of uid cleared it */
 }
 
+/* Up to and with the step that puts the descriptors in their places. */
+enum { N_EARLY_STEPS = 3 };
 static const struct step INIT_STEPS[] = {
-    {"lifeline", "dies when the keeper dies", step_lifeline, AT_ALL},
+    {"lifeline", "dies when the keeper dies", step_lifeline, AT_ROOTED},
+    {"subreaper", "orphans of the program come to the init", step_subreaper, AT_SECCOMP},
     {"descriptors", "no file of the caller is open inside", step_descriptors, AT_ALL},
     {"signals", "nothing ignored or blocked is inherited", step_signals, AT_ALL},
     {"out-of-memory score", "the kernel takes the program before the engine", step_sacrifice, AT_ALL},
@@ -362,10 +379,11 @@ static const struct step INIT_STEPS[] = {
     {"work folders", "memory with a size, gone with the worker", step_work, AT_ROOTED},
     {"devices", "null, zero and random numbers, no disk, no terminal", step_devices, AT_ROOTED},
     {"interpreter", "Python and its libraries, read-only", step_interpreter, AT_ROOTED},
-    {"files", "names for the uid, and the driver", step_files, AT_ROOTED},
+    {"files", "names for the uid", step_files, AT_ROOTED},
     {"process list", "lets the init add up memory", step_process_list, AT_ROOTED},
     {"read-only root", "the program owns its work folders only", step_read_only, AT_ROOTED},
     {"leaving the old root", "no path leads back", step_leave, AT_ROOTED},
+    {"work folder", "an empty folder that nobody else reads", step_host_folder, AT_SECCOMP},
     {"rights", "no capability, an unused user, no way to gain either", step_rights, AT_ALL},
     {"unreadable init", "its memory is a copy of the caller's", step_unreadable, AT_ALL},
 };
@@ -385,9 +403,8 @@ static int step_limits(struct jail *j)
 
 static int step_folder(struct jail *j)
 {
-    (void)j;
     umask(022);
-    return check(chdir("/box"));
+    return check(chdir(j->box));
 }
 
 static int step_landlock(struct jail *j)
@@ -398,6 +415,17 @@ static int step_landlock(struct jail *j)
     return landlock_apply(j->plan->landlock_abi, READABLE, WRITABLE);
 }
 
+static int step_landlock_alone(struct jail *j)
+{
+    const struct python *p = &j->plan->python;
+    const char *readable[PYTHON_MAX_PATHS + 4] = {"/dev/zero", "/dev/random", "/dev/urandom"};
+    const char *const writable[] = {j->box, "/dev/null", NULL};
+    for (int i = 0; i < p->n_paths; i++) {
+        readable[3 + i] = p->paths[i];
+    }
+    return landlock_apply(j->plan->landlock_abi, readable, writable);
+}
+
 static int step_filter(struct jail *j)
 {
     return seccomp_apply(j->plan);
@@ -405,20 +433,34 @@ static int step_filter(struct jail *j)
 
 static int step_python(struct jail *j)
 {
+    char home[80];
+    char tmp[80];
+    const bool is_rooted = j->plan->level != SANDBOX_SECCOMP;
+    snprintf(home, sizeof home, "HOME=%s", j->box);
+    snprintf(tmp, sizeof tmp, "TMPDIR=%s", is_rooted ? "/tmp" : j->box);
     char *const environment[] = {
-        (char *)"PATH=/usr/bin:/bin",      (char *)"HOME=/box",
-        (char *)"LANG=C.UTF-8",            (char *)"TMPDIR=/tmp",
-        (char *)"PYTHONHASHSEED=0",        (char *)"OMP_NUM_THREADS=1",
-        (char *)"OPENBLAS_NUM_THREADS=1",  (char *)"MKL_NUM_THREADS=1",
+        (char *)"PATH=/usr/bin:/bin",
+        home,
+        tmp,
+        (char *)"LANG=C.UTF-8",
+        (char *)"PYTHONHASHSEED=0",
+        (char *)"OMP_NUM_THREADS=1",
+        (char *)"OPENBLAS_NUM_THREADS=1",
+        (char *)"MKL_NUM_THREADS=1",
         NULL,
     };
     /* Not -I: it would ignore the hash seed.  -u: what was printed before a kill is
-     * not lost.  -P came with 3.11; the driver takes its folder off the path. */
-    char *const argv[] = {
-        j->plan->python.exe, (char *)"-u", (char *)"-B", (char *)"-s", (char *)"-X",
-        (char *)"utf8", (char *)"/driver.py",
-        (char *)(j->mode == RUN_SCORE ? "score" : "cell"), NULL,
+     * not lost.  -S: the start-up code that installed packages leave in .pth files
+     * takes longer than Python itself; the driver puts their folders on the path. */
+    enum { N_FIXED = 10 };
+    char *argv[N_FIXED + PYTHON_MAX_SITES + 1] = {
+        j->plan->python.exe, (char *)"-u", (char *)"-B", (char *)"-s", (char *)"-S", (char *)"-X",
+        (char *)"utf8", (char *)"-c", (char *)j->plan->driver.p,
+        (char *)(j->mode == RUN_SCORE ? "score" : "cell"),
     };
+    for (int i = 0; i < j->plan->python.n_sites; i++) {
+        argv[N_FIXED + i] = j->plan->python.sites[i];
+    }
     execve(j->plan->python.exe, argv, environment);
     return errno;
 }
@@ -426,8 +468,9 @@ static int step_python(struct jail *j)
 static const struct step PROGRAM_STEPS[] = {
     {"session", "no terminal to type into", step_session, AT_ALL},
     {"limits", "memory, files, processes", step_limits, AT_ALL},
-    {"work folder", "the program starts in its own folder", step_folder, AT_ROOTED},
+    {"start folder", "the program starts in its own folder", step_folder, AT_ALL},
     {"landlock", "a second wall around the files", step_landlock, AT_ROOTED},
+    {"landlock", "the only wall around the files", step_landlock_alone, AT_SECCOMP},
     {"system-call filter", "last: the steps before it need calls it forbids", step_filter, AT_ALL},
     {"start of python", "from here on nothing is ours", step_python, AT_ALL},
 };
@@ -447,7 +490,7 @@ static void run_steps(struct jail *j, const struct step *steps, size_t n, int li
         if (!(steps[i].levels & 1 << j->plan->level)) continue;
         const int failure = steps[i].run(j);
         if (!failure) continue;
-        if (list == 0 && i < 2) { /* the socket is not in its place yet */
+        if (list == 0 && i < N_EARLY_STEPS) { /* the socket is not in its place yet */
             const struct init_word w = {INIT_STEP_FAILED, (int32_t)i, failure};
             if (send(j->fds.init, &w, sizeof w, MSG_NOSIGNAL) < 0) _exit(1);
         } else {
@@ -480,7 +523,8 @@ _Noreturn void jail_enter(const struct jail_plan *plan,
                           int slot)
 {
     struct jail j = {.plan = plan, .fds = *fds, .mode = mode, .uid = INNER_ID, .proc_fd = -1};
-    if (plan->level == SANDBOX_FULL) j.uid = plan->first_uid + (uid_t)slot;
+    if (plan->first_uid) j.uid = plan->first_uid + (uid_t)slot;
+    snprintf(j.box, sizeof j.box, "/box");
     run_steps(&j, INIT_STEPS, COUNT(INIT_STEPS), 0);
 
     const pid_t pid = fork();
@@ -496,5 +540,12 @@ _Noreturn void jail_enter(const struct jail_plan *plan,
     for (int fd = 0; fd < FD_INIT; fd++) {
         close(fd);
     }
-    watch_run(FD_INIT, j.proc_fd, pid);
+    const bool is_rooted = plan->level != SANDBOX_SECCOMP;
+    const struct watch w = {
+        .init_fd = FD_INIT,
+        .proc_fd = j.proc_fd,
+        .main_pid = pid,
+        .sweep_folder = is_rooted ? NULL : j.box,
+    };
+    watch_run(&w);
 }

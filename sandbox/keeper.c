@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_WORKERS = 256, N_WORKER_FDS = 6 };
+enum { MAX_WORKERS = 256, N_WORKER_FDS = 6, SWEEP_MS = 3000 };
 _Static_assert(sizeof(struct worker_fds) == N_WORKER_FDS * sizeof(int), "sent as an array");
 
 enum op { OP_START = 1, OP_BURY };
@@ -140,14 +140,25 @@ static void serve_start(struct yard *y, enum run_mode mode)
     close_ends(&p);
 }
 
+static void end_worker(const struct yard *y, pid_t pid)
+{
+    /* Without a namespace the init sweeps before it goes; it knows, because the caller
+     * has closed its socket.  A dead init's orphans come to us. */
+    for (int i = 0; y->plan->level == SANDBOX_SECCOMP && i < SWEEP_MS; i++) {
+        if (waitpid(pid, NULL, WNOHANG) == pid) return;
+        usleep(1000);
+    }
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+}
+
 static void serve_bury(struct yard *y, pid_t pid)
 {
     struct answer a = {.pid = pid, .failure = ESRCH};
     for (int slot = 0; slot < MAX_WORKERS; slot++) {
         if (y->pids[slot] != pid) continue;
-        kill(pid, SIGKILL);
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-        }
+        end_worker(y, pid);
         y->pids[slot] = 0;
         a.failure = 0;
         break;
@@ -194,7 +205,7 @@ static _Noreturn void keep(int fd, const struct jail_plan *plan)
         if (r.op == OP_BURY) serve_bury(&y, r.mode_or_pid);
     }
     for (int slot = 0; slot < MAX_WORKERS; slot++) {
-        if (y.pids[slot]) kill(y.pids[slot], SIGKILL);
+        if (y.pids[slot] && plan->level != SANDBOX_SECCOMP) kill(y.pids[slot], SIGKILL);
     }
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
     }

@@ -21,6 +21,7 @@ struct attack {
     enum run_status wanted; /* RUN_OK: the program says itself what it saw     */
     int timeout_ms;         /* 0: PROVE_TIMEOUT_MS                             */
     const char *evidence;   /* when the way it ended is the proof              */
+    bool is_of_namespaces;  /* level seccomp does not promise it               */
     bool may_be_killed;     /* the init may end it before it can say a word    */
 };
 
@@ -122,6 +123,7 @@ static const struct attack ATTACKS[] = {
      .wanted = RUN_OOM,
      .evidence = "took memory without end: stopped at 256 MiB"},
     {.name = "memory of many",
+     .is_of_namespaces = true,
      .code = "import time\n"
              "for i in range(6):\n"
              "    if os.fork() == 0:\n"
@@ -132,6 +134,7 @@ static const struct attack ATTACKS[] = {
      .wanted = RUN_OOM,
      .evidence = "six processes of 100 MiB each: stopped at 256 MiB together"},
     {.name = "processes: number",
+     .is_of_namespaces = true,
      .code = "import time\n"
              "n = 0\n"
              "try:\n"
@@ -149,6 +152,7 @@ static const struct attack ATTACKS[] = {
      .evidence = "forked on and on: the init ended it",
      .may_be_killed = true},
     {.name = "disk",
+     .is_of_namespaces = true,
      .code = "def fill(name):\n"
              "    with open(name, 'wb') as f:\n"
              "        while True:\n"
@@ -265,9 +269,12 @@ static void prove_one(struct sandbox *s,
 int sandbox_prove(struct sandbox *s, struct sandbox_layer *out)
 {
     struct target t = {.listener = -1, .secret_fd = -1};
+    const bool has_namespaces = !str_starts(str_of(sandbox_statement(s)), STR("seccomp:"));
+    int n = 0;
     open_target(&t);
     for (size_t i = 0; i < COUNT(ATTACKS); i++) {
-        prove_one(s, &ATTACKS[i], &t, &out[i]);
+        if (ATTACKS[i].is_of_namespaces && !has_namespaces) continue;
+        prove_one(s, &ATTACKS[i], &t, &out[n++]);
     }
     /* The network row has a witness outside. */
     if (t.listener >= 0 && accept(t.listener, NULL, NULL) >= 0) {
@@ -275,5 +282,5 @@ int sandbox_prove(struct sandbox *s, struct sandbox_layer *out)
         snprintf(out[0].evidence, sizeof out[0].evidence, "a connection arrived outside");
     }
     close_target(&t);
-    return COUNT(ATTACKS);
+    return n;
 }

@@ -15,7 +15,7 @@
 
 enum { PROBE_TIMEOUT_S = 20, PROBE_MAX_BYTES = 256 << 10, MIN_MINOR = 8 };
 
-/* Prints records "<kind><text>\0": x executable, v version, p path.  A prefix that
+/* Prints records "<kind><text>\0": x executable, v version, p path, s packages.  A prefix that
  * is a home folder or / gives its own library folder only: the rest of it are the
  * user's files.  Extension modules are loaded so that the libraries they need show
  * up in the memory map.  Run with -I: nothing of the current folder is imported. */
@@ -44,6 +44,7 @@ static const char PROBE[] =
     "for s in sys.path:\n"
     "    if s.endswith('-packages'):\n"
     "        path(s)\n"
+    "        show(b's', os.path.abspath(s))\n"
     "for m in ('_ctypes', '_ssl', '_hashlib', '_bz2', '_lzma', '_sqlite3', '_decimal', "
     "'zlib'):\n"
     "    try:\n"
@@ -198,6 +199,12 @@ static enum status take_records(struct python *p, struct str s, const char *name
             break;
         case 'v': st = set_version(p, text, name, e); break;
         case 'p': st = add_path(p, text, e); break;
+        case 's':
+            if (p->n_sites < PYTHON_MAX_SITES && is_plain(text)) {
+                p->sites[p->n_sites] = strdup(text);
+                if (p->sites[p->n_sites]) p->n_sites++;
+            }
+            break;
         default: break; /* noise of a wrapper script */
         }
         i += end + 1;
@@ -240,6 +247,9 @@ void python_release(struct python *p)
 {
     for (int i = 0; i < p->n_paths; i++) {
         free(p->paths[i]);
+    }
+    for (int i = 0; i < p->n_sites; i++) {
+        free(p->sites[i]);
     }
     free(p->exe);
     *p = (struct python){0};

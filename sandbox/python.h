@@ -4,7 +4,7 @@
 
 #include "engine/base/err.h"
 
-enum { PYTHON_MAX_PATHS = 128 };
+enum { PYTHON_MAX_PATHS = 128, PYTHON_MAX_SITES = 8 };
 
 struct python {
     char *exe;        /* owned; absolute, as the interpreter calls itself              */
@@ -13,6 +13,9 @@ struct python {
     /* What must be seen inside: absolute, sorted, none inside another; owned. */
     char *paths[PYTHON_MAX_PATHS];
     int n_paths;
+    /* Where installed packages are, in the order of sys.path; owned. */
+    char *sites[PYTHON_MAX_SITES];
+    int n_sites;
 };
 
 /* Ask `name` (NULL: python3 on PATH) once where it lives: a shell script in front

@@ -74,9 +74,10 @@ struct run_limits run_limits_default(void)
 static void bury_locked(struct sandbox *s, struct worker *w)
 {
     struct err ignored = {0};
+    const pid_t pid = w->pid;
+    worker_release(w); /* its init sees that */
     /* A keeper that is gone has taken its workers with it. */
-    if (keeper_bury(&s->keeper, w->pid, &ignored)) log_debug("%s", ignored.text);
-    worker_release(w);
+    if (keeper_bury(&s->keeper, pid, &ignored)) log_debug("%s", ignored.text);
 }
 
 static enum status settle_spare_locked(struct sandbox *s, struct err *e)
@@ -93,7 +94,7 @@ static enum status start_worker_locked(struct sandbox *s,
                                        struct worker *w,
                                        struct err *e)
 {
-    *w = (struct worker){.mode = mode};
+    *w = (struct worker){.mode = mode, .level = s->plan.level};
     const enum status st = keeper_ask(&s->keeper, mode, e);
     return st ? st : keeper_answer(&s->keeper, &w->pid, &w->fds, e);
 }
@@ -127,7 +128,7 @@ static void end_worker(struct sandbox *s, struct worker *w, bool want_spare)
         s->has_spare = false;
     }
     if (want_spare && !s->has_spare && keeper_ask(&s->keeper, mode, &ignored) == QA_OK) {
-        s->spare = (struct worker){.mode = mode};
+        s->spare = (struct worker){.mode = mode, .level = s->plan.level};
         s->is_spare_asked = true;
     }
     pthread_mutex_unlock(&s->lock);
@@ -174,10 +175,17 @@ static enum status make_plan(struct jail_plan *p, enum sandbox_level level, stru
     p->outer_gid = getegid();
     p->landlock_abi = landlock_abi();
     p->driver = (struct str){qa_driver_py, (size_t)(qa_driver_py_end - qa_driver_py)};
-    p->can_count_processes = level == SANDBOX_FULL || kernel_counts_per_namespace();
-    if (level == SANDBOX_FULL) {
+    p->can_count_processes = (geteuid() == 0 && level != SANDBOX_USER) ||
+                             (level == SANDBOX_USER && kernel_counts_per_namespace());
+    p->first_uid = 0;
+    if (level == SANDBOX_FULL && geteuid() != 0) {
+        return err_set(e, QA_E_SANDBOX, "only root can set it up");
+    }
+    if (level == SANDBOX_SECCOMP && !p->landlock_abi) {
+        return err_set(e, QA_E_SANDBOX, "this kernel has no Landlock to keep files apart");
+    }
+    if (geteuid() == 0 && level != SANDBOX_USER) {
         choose_uids(p);
-        if (geteuid() != 0) return err_set(e, QA_E_SANDBOX, "only root can set it up");
         if (!p->first_uid) return err_set(e, QA_E_SANDBOX, "no unused user id to be had");
     }
     return seccomp_compile(p, e);
@@ -188,6 +196,13 @@ static void make_statement(struct sandbox *s)
     const struct jail_plan *p = &s->plan;
     char landlock[32] = "no landlock";
     if (p->landlock_abi) snprintf(landlock, sizeof landlock, "landlock %d", p->landlock_abi);
+    if (p->level == SANDBOX_SECCOMP) {
+        snprintf(s->statement, sizeof s->statement,
+                 "seccomp: %s, seccomp, rlimits; no namespaces: names of files and processes are "
+                 "visible, memory is limited per process only; python %s",
+                 landlock, p->python.version);
+        return;
+    }
     snprintf(s->statement, sizeof s->statement,
              "%s: %spid+net+mount+ipc+uts+cgroup namespaces, private root, %s, seccomp, rlimits, "
              "python %s",
@@ -232,6 +247,32 @@ static enum status try_levels(struct sandbox *s, enum sandbox_level wanted, stru
     return err_wrap(e, st, "no sandbox: level 'user'");
 }
 
+/* One interpreter, all levels asked for. */
+static enum status open_with(struct sandbox *s,
+                             const char *python,
+                             enum sandbox_level level,
+                             struct err *e)
+{
+    const enum status st = python_find(&s->plan.python, python, e);
+    return st ? st : try_levels(s, level, e);
+}
+
+/* The python3 that comes first may be one that only its owner can read, or a wrapper:
+ * then the system's own serves, and the user is told. */
+static enum status open_with_system_python(struct sandbox *s,
+                                           enum sandbox_level level,
+                                           struct err *e)
+{
+    static const char SYSTEM[] = "/usr/bin/python3";
+    struct err second = {0};
+    const enum status st = e->code;
+    if (s->plan.python.exe && strcmp(s->plan.python.exe, SYSTEM) == 0) return st;
+    python_release(&s->plan.python);
+    if (access(SYSTEM, X_OK) || open_with(s, SYSTEM, level, &second)) return st;
+    log_notice("python3 on PATH is of no use in the sandbox, using %s: %s", SYSTEM, e->text);
+    return QA_OK;
+}
+
 enum status sandbox_open(struct sandbox **out, const struct sandbox_opts *o, struct err *e)
 {
     struct sandbox *s = calloc(1, sizeof *s);
@@ -239,9 +280,11 @@ enum status sandbox_open(struct sandbox **out, const struct sandbox_opts *o, str
     s->keeper.fd = -1;
     pthread_mutex_init(&s->lock, NULL);
 
-    enum status st = python_find(&s->plan.python, o->python, e);
-    if (!st) st = try_levels(s, o->level, e);
+    struct err first = {0};
+    enum status st = open_with(s, o->python, o->level, &first);
+    if (st && !o->python) st = open_with_system_python(s, o->level, &first);
     if (st) {
+        if (e) *e = first;
         sandbox_close(s);
         return st;
     }

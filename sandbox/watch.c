@@ -6,6 +6,7 @@
 #include "sandbox/watch.h"
 
 #include "sandbox/limits.h"
+#include "sandbox/sweep.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -98,24 +99,32 @@ static struct usage add_up(int proc_fd, bool want_shared_out)
 static void say(int fd, int32_t kind, int32_t a)
 {
     const struct init_word w = {kind, a, 0};
-    if (send(fd, &w, sizeof w, MSG_NOSIGNAL) < 0) _exit(1);
+    /* Nobody listens: the caller is gone, and the next thing is to leave anyway. */
+    (void)!send(fd, &w, sizeof w, MSG_NOSIGNAL);
 }
 
-static void check_usage(int init_fd, int proc_fd, uint64_t memory_bytes)
+/* The end of the init, and of everything inside. */
+static _Noreturn void leave(const struct watch *w)
 {
-    struct usage u = add_up(proc_fd, false);
-    if (u.n_processes > 2 * LIMIT_PROCESSES) {
-        say(init_fd, INIT_CROWD, u.n_processes);
-        _exit(0);
-    }
-    if (u.resident_bytes <= memory_bytes) return;
-    u = add_up(proc_fd, true);
-    if (u.shared_out_bytes <= memory_bytes) return;
-    say(init_fd, INIT_OOM, (int32_t)(u.shared_out_bytes >> 20));
+    if (w->sweep_folder && sweep_processes()) sweep_folder(w->sweep_folder);
     _exit(0);
 }
 
-/* True once main_pid is among the dead. */
+static void check_usage(const struct watch *w, uint64_t memory_bytes)
+{
+    struct usage u = add_up(w->proc_fd, false);
+    if (u.n_processes > 2 * LIMIT_PROCESSES) {
+        say(w->init_fd, INIT_CROWD, u.n_processes);
+        leave(w);
+    }
+    if (u.resident_bytes <= memory_bytes) return;
+    u = add_up(w->proc_fd, true);
+    if (u.shared_out_bytes <= memory_bytes) return;
+    say(w->init_fd, INIT_OOM, (int32_t)(u.shared_out_bytes >> 20));
+    leave(w);
+}
+
+/* True once Python is among the dead. */
 static bool reap(pid_t main_pid, int *status)
 {
     bool is_over = false;
@@ -129,7 +138,7 @@ static bool reap(pid_t main_pid, int *status)
     }
 }
 
-_Noreturn void watch_run(int init_fd, int proc_fd, pid_t main_pid)
+_Noreturn void watch_run(const struct watch *w)
 {
     sigset_t child;
     sigemptyset(&child);
@@ -140,20 +149,23 @@ _Noreturn void watch_run(int init_fd, int proc_fd, pid_t main_pid)
 
     for (;;) {
         int status = 0;
-        if (reap(main_pid, &status)) {
-            say(init_fd, INIT_EXITED, status);
-            _exit(0);
+        if (reap(w->main_pid, &status)) {
+            say(w->init_fd, INIT_EXITED, status);
+            leave(w);
         }
-        struct pollfd p[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = init_fd, .events = POLLIN}};
-        const bool is_counting = go.memory_bytes && proc_fd >= 0;
-        if (poll(p, 2, is_counting ? TICK_MS : -1) < 0 && errno != EINTR) _exit(1);
+        struct pollfd p[] = {
+            {.fd = signal_fd, .events = POLLIN},
+            {.fd = w->init_fd, .events = POLLIN},
+        };
+        const bool is_counting = go.memory_bytes && w->proc_fd >= 0;
+        if (poll(p, 2, is_counting ? TICK_MS : -1) < 0 && errno != EINTR) leave(w);
         if (p[0].revents) {
             struct signalfd_siginfo info;
             while (read(signal_fd, &info, sizeof info) > 0) {
             }
         }
         /* An empty packet or an error: the caller is gone, and so is everything here. */
-        if (p[1].revents && recv(init_fd, &go, sizeof go, 0) != sizeof go) _exit(0);
-        if (is_counting) check_usage(init_fd, proc_fd, go.memory_bytes);
+        if (p[1].revents && recv(w->init_fd, &go, sizeof go, 0) != sizeof go) leave(w);
+        if (is_counting) check_usage(w, go.memory_bytes);
     }
 }

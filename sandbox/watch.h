@@ -4,10 +4,17 @@
 
 #include "sandbox/jail.h"
 
-/* Reap every process, tell `init_fd` how `main_pid` ended, and leave: the kernel
- * kills what is left in the namespace.  The same when the other side of init_fd
- * closes, or when all processes together pass the memory of struct init_go.
- * `proc_fd`: the namespace's process list, -1 when there is none to be had. */
-_Noreturn void watch_run(int init_fd, int proc_fd, pid_t main_pid);
+struct watch {
+    int init_fd;      /* packet socket to the caller                            */
+    int proc_fd;      /* the namespace's process list, -1: none to be had       */
+    pid_t main_pid;   /* Python                                                 */
+    const char *sweep_folder; /* no namespace: kill the program's processes one by one,
+                               * then remove this; NULL: the kernel does it      */
+};
+
+/* Reap every process, tell the caller how Python ended, and leave: the kernel kills
+ * what is left in the namespace.  The same when the other side of init_fd closes, or
+ * when all processes together pass the memory of struct init_go. */
+_Noreturn void watch_run(const struct watch *w);
 
 #endif

@@ -39,6 +39,10 @@ struct listening {
 
 static void kill_worker(const struct worker *w)
 {
+    if (w->level == SANDBOX_SECCOMP) { /* the init must live to sweep; sandbox.c insists */
+        shutdown(w->fds.init, SHUT_WR);
+        return;
+    }
     /* By descriptor: a number could have become another process. */
     syscall(SYS_pidfd_send_signal, w->fds.pidfd, SIGKILL, NULL, 0);
 }
@@ -246,6 +250,11 @@ static enum status send_frame(const struct worker *w,
 {
     uint8_t header[PROTO_HEADER_BYTES];
     frame_encode(header, f, (uint32_t)code.n);
+    /* The init first: a short program is over before a second message arrives. */
+    const struct init_go go = {.memory_bytes = f->memory_bytes};
+    if (send(w->fds.init, &go, sizeof go, MSG_NOSIGNAL) != sizeof go) {
+        return err_errno(e, QA_E_SANDBOX, errno, "a worker died before its program");
+    }
     const struct str parts[] = {{(const char *)header, sizeof header}, code};
     for (size_t i = 0; i < COUNT(parts); i++) {
         for (size_t done = 0; done < parts[i].n;) {
@@ -256,10 +265,6 @@ static enum status send_frame(const struct worker *w,
                 return err_errno(e, QA_E_SANDBOX, errno, "a worker died before its program");
             }
         }
-    }
-    const struct init_go go = {.memory_bytes = f->memory_bytes};
-    if (send(w->fds.init, &go, sizeof go, MSG_NOSIGNAL) != sizeof go) {
-        return err_errno(e, QA_E_SANDBOX, errno, "a worker died before its program");
     }
     return QA_OK;
 }

@@ -8,6 +8,7 @@ struct worker {
     pid_t pid;
     struct worker_fds fds;
     enum run_mode mode;
+    enum sandbox_level level;
     bool is_ready;
 };
 

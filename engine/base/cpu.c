@@ -61,7 +61,8 @@ static uint32_t detect(void)
         if (bit(seven_one.a, 5)) have |= CPU_AVX512_BF16;
     }
     const bool has_tiles = bit(seven.d, 24) && (saved & SAVES_TILES) == SAVES_TILES;
-    if (has_tiles && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM_CODE, XFEATURE_TILE_DATA) == 0) {
+    if (has_tiles &&
+        syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM_CODE, XFEATURE_TILE_DATA) == 0) {
         if (bit(seven.d, 25)) have |= CPU_AMX_INT8;
         if (bit(seven.d, 22)) have |= CPU_AMX_BF16;
     }

@@ -95,8 +95,10 @@ static void announce(struct pool *p, uint32_t job)
 static void wait_for_workers(struct pool *p)
 {
     for (int i = 1; atomic_load_explicit(&p->n_left, memory_order_acquire) > 0; i++) {
-        if (i % SPINS_PER_YIELD == 0) sched_yield();
-        else cpu_relax();
+        if (i % SPINS_PER_YIELD == 0)
+            sched_yield();
+        else
+            cpu_relax();
     }
 }
 

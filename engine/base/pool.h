@@ -30,8 +30,12 @@ void pool_run(struct pool *p, pool_fn *fn, void *ctx);
 
 /* Part i of n things in n_parts nearly equal runs: [*from, *to), cut at multiples of
  * `grain` (>= 1) so that neighbours do not share a cache line or a tile. */
-static inline void
-pool_share(int64_t n, int64_t grain, int i, int n_parts, int64_t *from, int64_t *to)
+static inline void pool_share(int64_t n,
+                              int64_t grain,
+                              int i,
+                              int n_parts,
+                              int64_t *from,
+                              int64_t *to)
 {
     const int64_t units = (n + grain - 1) / grain;
     const int64_t a = units * i / n_parts * grain;

@@ -101,15 +101,22 @@ struct side {
     enum kv_type type;
 };
 
-static uint8_t *
-side_at(const struct attn_args *a, const struct span *s, struct side side, int64_t pos, int g)
+static uint8_t *side_at(const struct attn_args *a,
+                        const struct span *s,
+                        struct side side,
+                        int64_t pos,
+                        int g)
 {
     uint8_t *page = s->pages[pos / a->page_tokens];
     const size_t row = (size_t)g * (size_t)a->page_tokens + (size_t)(pos % a->page_tokens);
     return page + side.offset + row * (size_t)a->dim * value_bytes(side.type);
 }
 
-static void side_store(const struct device *d, uint8_t *to, const float *x, int n, enum kv_type t)
+static void side_store(const struct device *d,
+                       uint8_t *to,
+                       const float *x,
+                       int n,
+                       enum kv_type t)
 {
     if (t == KV_F32) {
         memcpy(to, x, (size_t)n * sizeof *x);
@@ -361,8 +368,8 @@ static void next_batch(struct attn_job *j, int *i, int *row)
                chunk_of(row_pos(s, b.row + b.n_rows)) == b.chunk)
             b.n_rows++;
         const int chunks = QA_MAX(chunks_of(&b), j->max_chunks);
-        const size_t need = (size_t)(j->n_rows + b.n_rows) *
-                            ((size_t)chunks * per_chunk + query);
+        const size_t need =
+            (size_t)(j->n_rows + b.n_rows) * ((size_t)chunks * per_chunk + query);
         if (need > j->d->attn_floats && j->n_blocks) return;
         ASSERT(need <= j->d->attn_floats);
         j->blocks[j->n_blocks++] = b;
@@ -376,7 +383,9 @@ static void next_batch(struct attn_job *j, int *i, int *row)
 void cpu_attn(struct device *d, const struct attn_args *a)
 {
     struct attn_job j = {
-        .d = d, .a = a, .k = {a->k_offset, a->type_k}, .v = {a->v_offset, a->type_v}};
+        .d = d, .a = a, .k = {a->k_offset, a->type_k},
+                .v = {a->v_offset, a->type_v}
+    };
     const struct span *last = &a->spans.p[a->spans.n - 1];
     const int n_rows = last->row + last->n_rows;
     int i = 0, row = a->spans.p[0].row;

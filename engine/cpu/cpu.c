@@ -46,13 +46,15 @@ static void device_close(struct device *d)
     free(d);
 }
 
-static enum status device_open(struct device **out, const struct device_opts *o, struct err *e)
+static enum status device_open(struct device **out,
+                               const struct device_opts *o,
+                               const struct kernels *k,
+                               struct err *e)
 {
     struct device *d = calloc(1, sizeof *d);
     if (!d) return err_set(e, QA_E_NOMEM, "cannot allocate the CPU device");
-    enum status st = kernels_pick(&d->k, cpu_features(), NULL, e);
-    if (st) goto fail;
-    st = pool_open(&d->pool, o->n_threads, e);
+    d->k = k;
+    enum status st = pool_open(&d->pool, o->n_threads, e);
     if (st) goto fail;
     d->threads = calloc((size_t)o->n_threads, sizeof *d->threads);
     if (!d->threads) {
@@ -102,7 +104,9 @@ static size_t attn_floats(const struct device_needs *n)
     return QA_MAX(per_row * 8, QA_MIN(whole_step, ATTN_SCRATCH_FLOATS));
 }
 
-static enum status device_reserve(struct device *d, const struct device_needs *needs, struct err *e)
+static enum status device_reserve(struct device *d,
+                                  const struct device_needs *needs,
+                                  struct err *e)
 {
     const int inner = (needs->max_inner + ACT_BLOCK - 1) / ACT_BLOCK * ACT_BLOCK;
     const size_t n_rows = (size_t)needs->n_rows, max_inner = (size_t)inner;
@@ -184,33 +188,63 @@ void device_run(struct device *d, pool_fn *fn, void *ctx, int64_t macs)
     }
 }
 
+/* One table per row of kernels: they differ in the name and in what open() picks. */
+#define CPU_OPS(row)                                                                \
+    static enum status open_##row(struct device **out, const struct device_opts *o, \
+                                  struct err *e)                                    \
+    {                                                                               \
+        return device_open(out, o, &kernels_##row, e);                              \
+    }                                                                               \
+    static const struct ops OPS_##row = {                                           \
+        .name = #row,                                                               \
+        .open = open_##row,                                                         \
+        .close = device_close,                                                      \
+        .reserve = device_reserve,                                                  \
+        .alloc = memory_alloc,                                                      \
+        .release = memory_release,                                                  \
+        .prepare = weight_prepare,                                                  \
+        .forget = weight_forget,                                                    \
+        .copy = memory_copy,                                                        \
+        .sync = device_sync,                                                        \
+        .embed = cpu_embed,                                                         \
+        .norm = cpu_norm,                                                           \
+        .matmul = cpu_matmul,                                                       \
+        .qk_prep = cpu_qk_prep,                                                     \
+        .attn = cpu_attn,                                                           \
+        .conv = cpu_conv,                                                           \
+        .delta_prep = cpu_delta_prep,                                               \
+        .delta = cpu_delta,                                                         \
+        .norm_gate = cpu_norm_gate,                                                 \
+        .ffn = cpu_ffn,                                                             \
+        .route = cpu_route,                                                         \
+        .experts = cpu_experts,                                                     \
+        .mtp_join = cpu_mtp_join,                                                   \
+        .pick = cpu_pick,                                                           \
+    };
+
+CPU_OPS(plain)
+#if defined(__x86_64__)
+CPU_OPS(avx2)
+CPU_OPS(avx512)
+#endif
+
+const struct ops *cpu_ops_at(int i)
+{
+    static const struct ops *const TABLES[] = {
+        &OPS_plain,
+#if defined(__x86_64__)
+        &OPS_avx2,
+        &OPS_avx512,
+#endif
+    };
+    const struct kernels *k = kernels_at(i, cpu_features());
+    for (size_t t = 0; k && t < COUNT(TABLES); t++) {
+        if (strcmp(TABLES[t]->name, k->name) == 0) return TABLES[t];
+    }
+    return NULL;
+}
+
 const struct ops *cpu_ops(void)
 {
-    static const struct ops OPS = {
-        .name = "plain",
-        .open = device_open,
-        .close = device_close,
-        .reserve = device_reserve,
-        .alloc = memory_alloc,
-        .release = memory_release,
-        .prepare = weight_prepare,
-        .forget = weight_forget,
-        .copy = memory_copy,
-        .sync = device_sync,
-        .embed = cpu_embed,
-        .norm = cpu_norm,
-        .matmul = cpu_matmul,
-        .qk_prep = cpu_qk_prep,
-        .attn = cpu_attn,
-        .conv = cpu_conv,
-        .delta_prep = cpu_delta_prep,
-        .delta = cpu_delta,
-        .norm_gate = cpu_norm_gate,
-        .ffn = cpu_ffn,
-        .route = cpu_route,
-        .experts = cpu_experts,
-        .mtp_join = cpu_mtp_join,
-        .pick = cpu_pick,
-    };
-    return &OPS;
+    return cpu_ops_at(0);
 }

@@ -7,8 +7,8 @@
 #include "engine/ops.h"
 
 /* Work below this many multiply-adds is done by the caller: waking the others
- * takes longer (about two microseconds). */
-enum { ALONE_MACS = 24 * 1024 };
+ * takes longer when they sleep, and gains little when they do not. */
+enum { ALONE_MACS = 96 * 1024 };
 
 /* Partial results of attention are merged in batches of rows that fit here. */
 enum { ATTN_SCRATCH_FLOATS = 4 << 20 };
@@ -33,13 +33,13 @@ struct device {
     struct thread_scratch *threads; /* [n_threads] */
     size_t panel_bytes;
 
-    struct act act;   /* rows of x; codes [n_rows, max_cols]                         */
-    struct act inner; /* rows inside a feed-forward net, [n_pairs, max_inner]        */
-    float *gate, *up; /* [n_pairs, max_inner]                                        */
-    float *logits;    /* [n_rows, n_experts] of the router                           */
-    int32_t *counting;   /* 0, 1, 2 ...: the rows of x in order                      */
-    int32_t *pair_row;   /* [n_pairs] row of x, sorted by expert                     */
-    float *pair_share;   /* [n_pairs]                                                */
+    struct act act;       /* rows of x; codes [n_rows, max_cols]                         */
+    struct act inner;     /* rows inside a feed-forward net, [n_pairs, max_inner]        */
+    float *gate, *up;     /* [n_pairs, max_inner]                                        */
+    float *logits;        /* [n_rows, n_experts] of the router                           */
+    int32_t *counting;    /* 0, 1, 2 ...: the rows of x in order                      */
+    int32_t *pair_row;    /* [n_pairs] row of x, sorted by expert                     */
+    float *pair_share;    /* [n_pairs]                                                */
     struct group *groups; /* [n_experts + 1]                                         */
     int32_t *cursor;      /* [n_experts]                                             */
     float *attn;          /* ATTN_SCRATCH_FLOATS or more                             */
@@ -72,8 +72,13 @@ void device_product(struct device *d, int i_thread, const struct product *p);
 
 /* Items lie one after another on a line, item rows cost `cost` each from `base` on.
  * Which rows of an item of n rows start within [from, to)? */
-static inline void
-cost_share(int64_t from, int64_t to, int64_t base, int64_t cost, int n, int *r0, int *r1)
+static inline void cost_share(int64_t from,
+                              int64_t to,
+                              int64_t base,
+                              int64_t cost,
+                              int n,
+                              int *r0,
+                              int *r1)
 {
     const int64_t a = from <= base ? 0 : (from - base + cost - 1) / cost;
     const int64_t b = to <= base ? 0 : (to - base + cost - 1) / cost;

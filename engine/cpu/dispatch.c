@@ -1,8 +1,5 @@
 /* dispatch.c - which instruction set's inner loops run on this machine. */
-#include "engine/base/cpu.h"
 #include "engine/cpu/kernels.h"
-
-#include <string.h>
 
 #if defined(__AVX__)
 #    error "this file runs before the processor was asked: compile it without -mavx"
@@ -10,19 +7,18 @@
 
 /* Best first: the order is the policy. */
 static const struct kernels *const ROWS[] = {
+#if defined(__x86_64__)
+    &kernels_avx512,
+    &kernels_avx2,
+#endif
     &kernels_plain,
 };
 
-enum status
-kernels_pick(const struct kernels **out, uint32_t have, const char *want, struct err *e)
+const struct kernels *kernels_at(int i, uint32_t have)
 {
-    for (size_t i = 0; i < COUNT(ROWS); i++) {
-        if (want && strcmp(ROWS[i]->name, want) != 0) continue;
-        if ((ROWS[i]->needs & have) == ROWS[i]->needs) {
-            *out = ROWS[i];
-            return QA_OK;
-        }
+    for (size_t r = 0; r < COUNT(ROWS); r++) {
+        if ((ROWS[r]->needs & have) != ROWS[r]->needs) continue;
+        if (i-- == 0) return ROWS[r];
     }
-    return err_set(e, QA_E_USAGE, "kernel set '%s' is unknown or needs another processor",
-                   want ? want : "");
+    return NULL;
 }

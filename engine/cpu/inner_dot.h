@@ -18,7 +18,11 @@ enum { PIECE = 256, PIECE_BLOCKS = PIECE / ACT_BLOCK, REGISTER_ROWS = 4 };
 /* ---- unpacking: weights to x = scale * code - offset, per 32 values ------ */
 
 /* Codes, scales and offsets of n_blocks (1..8) blocks of 32 values at w. */
-typedef void unpack_fn(const uint8_t *w, int n_blocks, int16_t *code, float *scale, float *offset);
+typedef void unpack_fn(const uint8_t *w,
+                       int n_blocks,
+                       int16_t *code,
+                       float *scale,
+                       float *offset);
 
 struct unpacker {
     unpack_fn *unpack;
@@ -30,7 +34,11 @@ INLINE float half_at(const uint8_t *p)
 {
     uint16_t h;
     memcpy(&h, p, 2);
+#if defined(__F16C__)
+    return _cvtsh_ss(h);
+#else
     return quant_f16_to_f32(h);
+#endif
 }
 
 INLINE void unpack_q8_0(const uint8_t *w, int n, int16_t *code, float *scale, float *offset)
@@ -45,45 +53,77 @@ INLINE void unpack_q8_0(const uint8_t *w, int n, int16_t *code, float *scale, fl
 }
 
 /* The value of a byte's low nibble in the low half, of its high nibble in the high. */
-#define NL(i)     ((i) == 0 ? -127 : (i) == 1 ? -104 : (i) == 2 ? -83 : (i) == 3 ? -65 :      \
-                   (i) == 4 ? -49 : (i) == 5 ? -35 : (i) == 6 ? -22 : (i) == 7 ? -10 :        \
-                   (i) == 8 ? 1 : (i) == 9 ? 13 : (i) == 10 ? 25 : (i) == 11 ? 38 :           \
-                   (i) == 12 ? 53 : (i) == 13 ? 69 : (i) == 14 ? 89 : 113)
+#define NL(i)           \
+    ((i) == 0    ? -127 \
+     : (i) == 1  ? -104 \
+     : (i) == 2  ? -83  \
+     : (i) == 3  ? -65  \
+     : (i) == 4  ? -49  \
+     : (i) == 5  ? -35  \
+     : (i) == 6  ? -22  \
+     : (i) == 7  ? -10  \
+     : (i) == 8  ? 1    \
+     : (i) == 9  ? 13   \
+     : (i) == 10 ? 25   \
+     : (i) == 11 ? 38   \
+     : (i) == 12 ? 53   \
+     : (i) == 13 ? 69   \
+     : (i) == 14 ? 89   \
+                 : 113)
 #define NL_PAIR(low, high) ((uint32_t)NL(high) << 16 | ((uint32_t)NL(low) & 0xffff))
 #define NL_ROW(h)                                                                             \
     NL_PAIR(0, h), NL_PAIR(1, h), NL_PAIR(2, h), NL_PAIR(3, h), NL_PAIR(4, h), NL_PAIR(5, h), \
         NL_PAIR(6, h), NL_PAIR(7, h), NL_PAIR(8, h), NL_PAIR(9, h), NL_PAIR(10, h),           \
         NL_PAIR(11, h), NL_PAIR(12, h), NL_PAIR(13, h), NL_PAIR(14, h), NL_PAIR(15, h)
 static const uint32_t NL_PAIRS[256] = {
-    NL_ROW(0), NL_ROW(1), NL_ROW(2),  NL_ROW(3),  NL_ROW(4),  NL_ROW(5),  NL_ROW(6),  NL_ROW(7),
-    NL_ROW(8), NL_ROW(9), NL_ROW(10), NL_ROW(11), NL_ROW(12), NL_ROW(13), NL_ROW(14), NL_ROW(15),
+    NL_ROW(0),  NL_ROW(1),  NL_ROW(2),  NL_ROW(3),  NL_ROW(4),  NL_ROW(5),
+    NL_ROW(6),  NL_ROW(7),  NL_ROW(8),  NL_ROW(9),  NL_ROW(10), NL_ROW(11),
+    NL_ROW(12), NL_ROW(13), NL_ROW(14), NL_ROW(15),
 };
 
 INLINE void unpack_iq4_nl(const uint8_t *w, int n, int16_t *code, float *scale, float *offset)
 {
     (void)offset;
     for (int b = 0; b < n; b++, w += 18, code += 32) {
-        int32_t pair[16];
         scale[b] = half_at(w);
+#if defined(__AVX2__)
+        const __m128i values =
+            _mm_setr_epi8(NL(0), NL(1), NL(2), NL(3), NL(4), NL(5), NL(6), NL(7), NL(8), NL(9),
+                          NL(10), NL(11), NL(12), NL(13), NL(14), NL(15));
+        const __m128i q = _mm_loadu_si128((const __m128i *)(w + 2)), low = _mm_set1_epi8(15);
+        const __m128i l = _mm_shuffle_epi8(values, _mm_and_si128(q, low));
+        const __m128i h = _mm_shuffle_epi8(values, _mm_and_si128(_mm_srli_epi16(q, 4), low));
+        _mm256_storeu_si256((__m256i *)code, _mm256_cvtepi8_epi16(l));
+        _mm256_storeu_si256((__m256i *)(code + 16), _mm256_cvtepi8_epi16(h));
+#else
+        int32_t pair[16];
         for (int i = 0; i < 16; i++)
             pair[i] = (int32_t)NL_PAIRS[w[2 + i]];
         for (int i = 0; i < 16; i++) {
             code[i] = (int16_t)pair[i];
             code[16 + i] = (int16_t)(pair[i] >> 16);
         }
+#endif
     }
 }
 
-/* Twelve bytes hold eight 6-bit scales and eight 6-bit offsets (Q4_K, Q5_K). */
+/* Twelve bytes hold eight 6-bit scales and eight 6-bit offsets (Q4_K, Q5_K).  Four at a
+ * time in a word: the first four lie in six bits of bytes 0-3 (scales) and 4-7, of the
+ * others four bits in bytes 8-11 and two on top of the first four. */
 INLINE void k_scales(const uint8_t *w, float *scale, float *offset)
 {
     const float d = half_at(w), d_min = half_at(w + 2);
-    const uint8_t *s = w + 4;
-    for (int j = 0; j < 4; j++) {
-        scale[j] = d * (float)(s[j] & 63);
-        offset[j] = d_min * (float)(s[j + 4] & 63);
-        scale[j + 4] = d * (float)((s[j + 8] & 15) | (s[j] >> 6) << 4);
-        offset[j + 4] = d_min * (float)((s[j + 8] >> 4) | (s[j + 4] >> 6) << 4);
+    uint32_t s[3], six[4];
+    uint8_t byte[16];
+    memcpy(s, w + 4, sizeof s);
+    six[0] = s[0] & 0x3f3f3f3f;
+    six[1] = (s[2] & 0x0f0f0f0f) | (s[0] >> 6 & 0x03030303) << 4;
+    six[2] = s[1] & 0x3f3f3f3f;
+    six[3] = (s[2] >> 4 & 0x0f0f0f0f) | (s[1] >> 6 & 0x03030303) << 4;
+    memcpy(byte, six, sizeof byte);
+    for (int j = 0; j < 8; j++) {
+        scale[j] = d * (float)byte[j];
+        offset[j] = d_min * (float)byte[8 + j];
     }
 }
 
@@ -129,7 +169,8 @@ INLINE void unpack_q6_k(const uint8_t *w, int n, int16_t *code, float *scale, fl
             int16_t *c = code + 16 * p;
             for (int i = 0; i < 16; i++) {
                 c[i] = (int16_t)((((lo[i] & 15) | (hi[i] & 3) << 4) - 32) * s[p]);
-                c[32 + i] = (int16_t)((((lo[32 + i] & 15) | (hi[i] & 12) << 2) - 32) * s[2 + p]);
+                c[32 + i] =
+                    (int16_t)((((lo[32 + i] & 15) | (hi[i] & 12) << 2) - 32) * s[2 + p]);
                 c[64 + i] = (int16_t)(((lo[i] >> 4 | (hi[i] & 48)) - 32) * s[4 + p]);
                 c[96 + i] = (int16_t)(((lo[32 + i] >> 4 | (hi[i] & 192) >> 2) - 32) * s[6 + p]);
             }
@@ -184,8 +225,12 @@ INLINE void add_products(vf *acc,
                          int n_rows)
 {
     vf sums[REGISTER_ROWS];
-    for (int i = 0; i < n_rows; i++)
+    float factor[REGISTER_ROWS][PIECE_BLOCKS];
+    for (int i = 0; i < n_rows; i++) {
         sums[i] = acc[first + i];
+        for (int b = 0; b < n_blocks; b++)
+            factor[i][b] = scale[b] * x->scale[first + i][at + b];
+    }
     for (int b = 0; b < n_blocks; b++) {
         const int16_t *w = code + ACT_BLOCK * b;
         for (int i = 0; i < n_rows; i++) {
@@ -193,8 +238,8 @@ INLINE void add_products(vf *acc,
             vi sum = madd16(w, q);
             for (int k = 2 * LANES; k < ACT_BLOCK; k += 2 * LANES)
                 sum += madd16(w + k, q + k);
-            sums[i] += __builtin_convertvector(sum, vf) *
-                       (scale[b] * x->scale[first + i][at + b]);
+            sums[i] +=
+                __builtin_convertvector(sum, vf) * (scale[b] * x->scale[first + i][at + b]);
         }
     }
     for (int i = 0; i < n_rows; i++)
@@ -218,8 +263,7 @@ INLINE void add_blocks(vf *acc,
     if (!offset) return;
     for (int i = 0; i < n_rows; i++) {
         for (int b = 0; b < PIECE_BLOCKS; b += OFFSET_LANES) {
-            low[i] += *(const vo_loose *)(offset + b) *
-                      *(const vo_loose *)(x->sum[i] + at + b);
+            low[i] += *(const vo_loose *)(offset + b) * *(const vo_loose *)(x->sum[i] + at + b);
         }
     }
 }
@@ -239,8 +283,8 @@ INLINE void dot_pieces(const struct dot_args *a, struct unpacker u, int x_at, in
         int b = 0;
         for (; b + PIECE_BLOCKS <= blocks; b += PIECE_BLOCKS, w += u.piece_bytes) {
             u.unpack(w, PIECE_BLOCKS, code, scale, offset);
-            add_blocks(acc, low, code, scale, u.has_offset ? offset : NULL, PIECE_BLOCKS, &x,
-                       b, n_rows);
+            add_blocks(acc, low, code, scale, u.has_offset ? offset : NULL, PIECE_BLOCKS, &x, b,
+                       n_rows);
         }
         if (b < blocks) { /* formats of 32 values only */
             u.unpack(w, blocks - b, code, scale, offset);
@@ -248,7 +292,8 @@ INLINE void dot_pieces(const struct dot_args *a, struct unpacker u, int x_at, in
                        n_rows);
         }
         for (int i = 0; i < n_rows; i++)
-            a->out[(size_t)(x_at + i) * a->out_stride + (size_t)r] = vf_sum(acc[i]) - vo_sum(low[i]);
+            a->out[(size_t)(x_at + i) * a->out_stride + (size_t)r] =
+                vf_sum(acc[i]) - vo_sum(low[i]);
     }
 }
 
@@ -271,7 +316,10 @@ INLINE struct panel panel_at(void *p, size_t n_bytes, int cols, int n_w)
     return t;
 }
 
-INLINE void panel_fill(const struct panel *t, const struct dot_args *a, struct unpacker u, int r0)
+INLINE void panel_fill(const struct panel *t,
+                       const struct dot_args *a,
+                       struct unpacker u,
+                       int r0)
 {
     const int cols = a->x->cols, blocks = cols / ACT_BLOCK;
     for (int r = 0; r < t->n_w; r++) {
@@ -312,16 +360,16 @@ INLINE void panel_rows(const struct panel *t,
 }
 
 /* n_rows is a constant in every instance: the accumulators live in registers. */
-#define FOR_ROWS(n, call)                                                                     \
-    switch (n) {                                                                              \
-    case 1: call(1); break;                                                                   \
-    case 2: call(2); break;                                                                   \
-    case 3: call(3); break;                                                                   \
-    case 4: call(4); break;                                                                   \
-    case 5: call(5); break;                                                                   \
-    case 6: call(6); break;                                                                   \
-    case 7: call(7); break;                                                                   \
-    default: call(8); break;                                                                  \
+#define FOR_ROWS(n, call)    \
+    switch (n) {             \
+    case 1: call(1); break;  \
+    case 2: call(2); break;  \
+    case 3: call(3); break;  \
+    case 4: call(4); break;  \
+    case 5: call(5); break;  \
+    case 6: call(6); break;  \
+    case 7: call(7); break;  \
+    default: call(8); break; \
     }
 
 INLINE void dot_quant(const struct dot_args *a, struct unpacker u)
@@ -344,10 +392,10 @@ INLINE void dot_quant(const struct dot_args *a, struct unpacker u)
     }
 }
 
-#define DOT_QUANT(name, bytes, offsets)                                                       \
-    static void dot_##name(const struct dot_args *a)                                          \
-    {                                                                                         \
-        dot_quant(a, (struct unpacker){unpack_##name, bytes, offsets});                       \
+#define DOT_QUANT(name, bytes, offsets)                                 \
+    static void dot_##name(const struct dot_args *a)                    \
+    {                                                                   \
+        dot_quant(a, (struct unpacker){unpack_##name, bytes, offsets}); \
     }
 DOT_QUANT(q8_0, 8 * 34, false)
 DOT_QUANT(iq4_nl, 8 * 18, false)
@@ -420,11 +468,14 @@ INLINE void dot_f32_group(const struct dot_args *a, const float *w, int r, int x
                  a->x->cols, n_rows);
 }
 
-/* Exponent and mantissa are shifted into place and the exponent corrected by a
- * product, which also makes subnormals come out right. */
 static void f16_to_f32(float *out, const uint16_t *x, int n)
 {
-    for (int i = 0; i < n; i++)
+    int i = 0;
+#if defined(__F16C__)
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + i))));
+#endif
+    for (; i < n; i++)
         out[i] = quant_f16_to_f32(x[i]);
 }
 

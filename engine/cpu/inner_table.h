@@ -7,12 +7,12 @@ const struct kernels INNER_TABLE = {
     .quantise = quantise,
     .dot =
         {
-            [QUANT_Q8_0] = dot_q8_0,
-            [QUANT_Q4_K] = dot_q4_k,
-            [QUANT_Q5_K] = dot_q5_k,
-            [QUANT_Q6_K] = dot_q6_k,
-            [QUANT_IQ4_NL] = dot_iq4_nl,
-        },
+              [QUANT_Q8_0] = dot_q8_0,
+              [QUANT_Q4_K] = dot_q4_k,
+              [QUANT_Q5_K] = dot_q5_k,
+              [QUANT_Q6_K] = dot_q6_k,
+              [QUANT_IQ4_NL] = dot_iq4_nl,
+              },
     .dot_any = dot_any,
     .attend = attend,
     .delta = delta,

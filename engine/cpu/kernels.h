@@ -10,11 +10,11 @@
 #include "engine/base/err.h"
 
 enum {
-    ACT_BLOCK = 32,    /* values of x under one scale                            */
-    DOT_ROWS = 8,      /* rows of x that one pass over unpacked weights serves   */
-    ATTEND_TILE = 16,  /* positions of keys and values handled at once           */
-    DELTA_COLS = 16,   /* columns of a delta head's state handled at once        */
-    N_DOT_TYPES = 48,  /* GGUF type ids below this index the table               */
+    ACT_BLOCK = 32,   /* values of x under one scale                            */
+    DOT_ROWS = 8,     /* rows of x that one pass over unpacked weights serves   */
+    ATTEND_TILE = 16, /* positions of keys and values handled at once           */
+    DELTA_COLS = 16,  /* columns of a delta head's state handled at once        */
+    N_DOT_TYPES = 48, /* GGUF type ids below this index the table               */
     DELTA_DIM_MAX = 256,
     ATTEND_DIM_MAX = 256, /* largest head of attention                             */
 };
@@ -42,11 +42,11 @@ struct dot_args {
     int n_x;
     float *out;
     size_t out_stride;
-    void *panel; /* scratch of this thread, 64-byte aligned; holds at least  */
+    void *panel;        /* scratch of this thread, 64-byte aligned; holds at least  */
     size_t panel_bytes; /* one decoded row: PANEL_ROW_BYTES(cols)            */
 };
 typedef void dot_fn(const struct dot_args *a);
-#define PANEL_ROW_BYTES(cols) ((size_t)(cols) * 4 + 256)
+#define PANEL_ROW_BYTES(cols) ((size_t)(cols)*4 + 256)
 
 /* One query against n <= ATTEND_TILE positions: running softmax.  `most` is the
  * largest score so far, `sum` and acc [dim] are relative to it. */
@@ -100,7 +100,7 @@ struct kernels {
     void (*f32_to_f16)(uint16_t *out, const float *x, int n);
     /* x += add when given; out = x / sqrt(mean(x^2) + eps) * w. */
     void (*rms)(float *out, float *x, const float *add, const float *w, int n, float eps);
-    void (*unit)(float *x, int n, float scale);  /* x *= scale / sqrt(sum(x^2) + 1e-6) */
+    void (*unit)(float *x, int n, float scale); /* x *= scale / sqrt(sum(x^2) + 1e-6) */
     void (*silu_mul)(float *out, const float *gate, const float *up, int n);
     void (*sigmoid_mul)(float *out, const float *gate, int n); /* out *= sigmoid(gate) */
     float (*exp_sum)(float *x, int n, float most); /* x = exp(x - most); returns the sum */
@@ -108,13 +108,13 @@ struct kernels {
     int32_t (*arg_max)(const float *x, int n); /* lowest on a tie; NaN never wins */
 };
 
-/* Best row for a processor with feature bits `have`; `want` names the best row to
- * use, NULL is the best there is.  QA_E_USAGE: unknown, or needs another processor. */
-enum status kernels_pick(const struct kernels **out,
-                         uint32_t have,
-                         const char *want,
-                         struct err *e) MUST_USE;
+/* The rows that a processor with feature bits `have` can run, best first: row i, or
+ * NULL when there are no more.  The last is always "plain". */
+const struct kernels *kernels_at(int i, uint32_t have);
 
 extern const struct kernels kernels_plain;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2, kernels_avx512;
+#endif
 
 #endif

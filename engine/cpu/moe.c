@@ -128,7 +128,11 @@ static void down_tile(const struct ffn_job *j,
 
 /* Narrow tiles of all pairs rather than wide ones of few: weights are unpacked once
  * per tile. */
-static void down_group(const struct ffn_job *j, const struct group *g, int i_thread, int c0, int c1)
+static void down_group(const struct ffn_job *j,
+                       const struct group *g,
+                       int i_thread,
+                       int c0,
+                       int c1)
 {
     const int width = QA_MAX(TILE_FLOATS / g->n_pairs, 32);
     for (int c = c0; c < c1; c += width) {

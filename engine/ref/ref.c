@@ -95,6 +95,7 @@ const struct ops *ref_ops(void)
 {
     static const struct ops OPS = {
         .name = "ref",
+        .max_threads = 1,
         .open = device_open,
         .close = device_close,
         .reserve = device_reserve,

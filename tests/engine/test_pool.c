@@ -114,8 +114,8 @@ static void cpu_answers_are_plausible(void **fixture)
 #if defined(__x86_64__)
     /* The compiler's own detection is the second opinion. */
     __builtin_cpu_init();
-    assert_int_equal(!!(f & CPU_AVX2), !!(__builtin_cpu_supports("avx2") &&
-                                          __builtin_cpu_supports("fma")));
+    assert_int_equal(!!(f & CPU_AVX2),
+                     !!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")));
     assert_int_equal(!!(f & CPU_AVX512), !!(__builtin_cpu_supports("avx512vl") &&
                                             __builtin_cpu_supports("avx512bw") &&
                                             __builtin_cpu_supports("avx512dq")));

@@ -319,7 +319,8 @@ static void fill_logits(struct session *s, int32_t want)
     s->logits[want] = 20;
 }
 
-static int32_t pick(struct session *s, const struct decode_args *a, const struct burst *b)
+static int32_t
+pick(struct session *s, const struct decode_args *a, const struct burst *b, int32_t want)
 {
     float again[N_VOCAB];
     memcpy(again, s->logits, sizeof again);
@@ -333,6 +334,12 @@ static int32_t pick(struct session *s, const struct decode_args *a, const struct
         if (s->logits[i] > s->logits[best]) best = i;
     }
     ASSERT(s->logits[best] > -INFINITY);
+    int n_allowed = 0;
+    for (int32_t i = 0; i < N_VOCAB; i++) {
+        n_allowed += s->logits[i] > -INFINITY;
+    }
+    /* A forced token is not the model's: the tape waits. */
+    if (n_allowed == 1 && best != want && s->pos > 0) s->pos--;
     return best;
 }
 
@@ -346,8 +353,9 @@ session_decode(struct session *s, const struct decode_args *a, struct burst *out
     if (stop_flag) return err_set(e, QA_E_STOP, "stopped");
     if (s->is_new_turn) start_turn(s);
     while (b.n < n && (int64_t)s->ids.n < s->cap) {
-        fill_logits(s, next_of_tape(s));
-        const int32_t id = pick(s, a, &b);
+        const int32_t want = next_of_tape(s);
+        fill_logits(s, want);
+        const int32_t id = pick(s, a, &b, want);
         b.ids[b.n++] = id;
         if (ids_add(&s->ids, &id, 1, e)) return QA_E_NOMEM;
         g->log->temp[g->log->n_decoded++ % COUNT(g->log->temp)] = a->sampling->temp;

@@ -3,7 +3,8 @@
  * Both implement the real doors.  The vocabulary is 256 bytes and the 33 added tokens;
  * a "model" says what its tape says, one turn after another: a turn begins when the
  * loop opens one ("<|im_start|>" was appended).  A token that the mask forbids is
- * replaced by the best one left, and the tape goes on. */
+ * replaced by the best one left and the tape goes on; where only one is left (it is forced)
+ * the tape waits. */
 #ifndef QA_TEST_FAKE_H
 #define QA_TEST_FAKE_H
 

@@ -49,7 +49,7 @@ def run(code):
     except Exception as exc:
         signal.setitimer(signal.ITIMER_REAL, 0)
         head = out.getvalue()
-        return False, (head + ("\n" if head and not head.endswith("\n") else "") + failure(code, exc) + "\n[exit code 1]").strip()
+        return False, (head + ("\n" if head and not head.endswith("\n") else "") + failure(code, exc) + "\n[exit code 1]")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     text = out.getvalue()

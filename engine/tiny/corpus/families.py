@@ -84,25 +84,26 @@ CHAR_TESTS = [
 ]
 KEEP = ("keep only the {P}|remove everything but the {P}|leave just the {P}|pick out the {P}|select the {P} from {x}|discard everything except the {P}|"
         "take the {P}|retain only the {P}|filter {x} so that only the {P} stay|ignore all but the {P}|look only at the {P}|pull the {P} out of {x}|"
-        "narrow {x} down to the {P}|throw out everything that is not among the {P}")
-KEEP_OF = ("the {P} in {x}|the {P} of {x}|all {P} in {x}|just the {P} from {x}|all the {P} found in {x}|only those {P} that occur in {x}|the {P} from {x}|the {P} that {x} contains")
+        "narrow {x} down to the {P}|throw out everything that is not among the {P}|get the {P} from {x}|find all {P} in {x}|collect the {P} of {x}|extract the {P} from {x}|keep the {P}|return all {P} in {x}|select only {P}|"
+        "choose the {P}|return only the {P} of {x}")
+KEEP_OF = ("the {P} in {x}|the {P} of {x}|all {P} in {x}|just the {P} from {x}|all the {P} found in {x}|only those {P} that occur in {x}|the {P} from {x}|the {P} that {x} contains|a list of the {P} in {x}|only the {P} of {x}|only the {P} in {x}|the list of {P} in {x}|every one of the {P} in {x}")
 KEEP_PASSIVE = "only the {P} are kept|everything but the {P} is dropped|only {P} count|just the {P} stay|all but the {P} are left out"
 DROP = ("drop the {P}|remove the {P} from {x}|throw away the {P}|leave out all {P}|get rid of the {P}|delete every one of the {P}|filter out the {P}|"
-        "skip the {P}|strip the {P} from {x}|exclude all {P}|take the {P} out of {x}|discard the {P}|remove all {P}|forget about the {P}")
-DROP_OF = ("{x} without the {P}|{x} minus the {P}|{x} with the {P} removed|{x} except for the {P}|what is left of {x} without the {P}|{x} after removing the {P}|{x} once the {P} are gone")
+        "skip the {P}|strip the {P} from {x}|exclude all {P}|take the {P} out of {x}|discard the {P}|remove all {P}|forget about the {P}|eliminate the {P}|remove any {P} from {x}|delete all {P} from {x}|remove the {P}|ignore the {P}|cut out the {P}")
+DROP_OF = ("{x} without the {P}|{x} minus the {P}|{x} with the {P} removed|{x} except for the {P}|what is left of {x} without the {P}|{x} after removing the {P}|{x} once the {P} are gone|{x} with all {P} removed|{x} without any {P}|{x} excluding the {P}|everything in {x} except the {P}|all of {x} but the {P}")
 DROP_PASSIVE = "the {P} are removed|all {P} are thrown away|the {P} are left out|the {P} do not count|the {P} are dropped"
 COUNT = ("count the {P}|count the {P} in {x}|find out how many {P} there are|work out how many {P} {x} has|tally the {P}|determine the number of {P}|see how many {P} there are in {x}|"
-         "count how many {P} are in {x}|count all {P}")
-COUNT_OF = ("the number of {P} in {x}|how many {P} there are in {x}|how many {P} {x} contains|the count of {P} in {x}|how many {P} are in {x}|the number of {P}|how many {P} {x} has|the tally of {P} in {x}")
+         "count how many {P} are in {x}|count all {P}|get the number of {P} in {x}|compute how many {P} there are in {x}|return how many {P} {x} contains|count the {P} of {x}|calculate the number of {P} in {x}")
+COUNT_OF = ("the number of {P} in {x}|how many {P} there are in {x}|how many {P} {x} contains|the count of {P} in {x}|how many {P} are in {x}|the number of {P}|how many {P} {x} has|the tally of {P} in {x}|how many {P} can be found in {x}|how many {P} occur in {x}|the total number of {P} in {x}|the number of {P} of {x}|how many {P} there are")
 COUNT_PASSIVE = "the {P} are counted|all {P} get counted"
 ANY = ("check whether any {n} in {x} {S}|check if some {n} {S}|find out if at least one {n} {S}|test if there is a {n} in {x} that {S}|decide whether {x} has a {n} that {S}|"
-       "see if any {n} {S}|tell if at least one {n} in {x} {S}")
+       "see if any {n} {S}|tell if at least one {n} in {x} {S}|check if any {n} in {x} {S}|check if at least one {n} in {x} {S}|check whether there is a {n} that {S}")
 ANY_OF = ("whether any {n} in {x} {S}|whether at least one {n} of {x} {S}|True if some {n} in {x} {S}|True if there is a {n} in {x} that {S}, else False|"
-          "whether {x} contains a {n} that {S}|True when at least one {n} in {x} {S}, otherwise False")
+          "whether {x} contains a {n} that {S}|True when at least one {n} in {x} {S}, otherwise False|True if any {n} in {x} {S}, False otherwise|whether there is a {n} in {x} that {S}|if any {n} in {x} {S}|whether {x} has at least one {n} that {S}")
 ALL = ("check whether every {n} in {x} {S}|check if each {n} {S}|find out if all of {x} pass this test: each {n} {S}|test that every {n} {S}|decide whether each {n} in {x} {S}|"
-       "see if every single {n} {S}|tell if every {n} of {x} {S}")
+       "see if every single {n} {S}|tell if every {n} of {x} {S}|check if every {n} in {x} {S}|check that each {n} in {x} {S}|check whether each {n} {S}")
 ALL_OF = ("whether every {n} in {x} {S}|whether each {n} of {x} {S}|True if every {n} in {x} {S}|True if each {n} {S}, else False|"
-          "True when every single {n} in {x} {S}, otherwise False|whether it holds that every {n} in {x} {S}")
+          "True when every single {n} in {x} {S}, otherwise False|whether it holds that every {n} in {x} {S}|True if every {n} in {x} {S}, False otherwise|if every {n} in {x} {S}|whether each single {n} in {x} {S}")
 NOUNS = {"number": "numbers numbers numbers values elements integers items entries", "word": "words words words strings items entries elements",
          "character": "characters characters letters symbols"}
 PASSIVE = {"keep": KEEP_PASSIVE, "drop": DROP_PASSIVE, "count": COUNT_PASSIVE}
@@ -111,7 +112,8 @@ PASSIVE = {"keep": KEEP_PASSIVE, "drop": DROP_PASSIVE, "count": COUNT_PASSIVE}
 def fill(patterns, plural="", singular="", noun=""):
     """Every pattern, with the wordings left as a choice for later: «a|b» is one of a and b."""
     choice = lambda s: "«" + s + "»"
-    return [p.replace("{P}", choice(plural)).replace("{S}", choice(singular)).replace("{n}", noun) for p in patterns.split("|")]
+    patterns = [p for p in patterns.split("|") if noun != "character" or "list" not in p]   # the characters stay a string
+    return [p.replace("{P}", choice(plural)).replace("{S}", choice(singular)).replace("{n}", noun) for p in patterns]
 
 
 def family(noun, var, tin, tests, codes, few):

@@ -132,7 +132,7 @@ op("replace_k", "L>L", "[0 if x == {k} else x for x in {v}]", "replace each {k} 
    "{x} with each {k} replaced by 0|{x} where every {k} has become zero|{x} with all {k} set to 0|{x} after turning each {k} into 0", par="num", family="mapk", weight=0.7)
 op("append_sum", "L>L", "{v} + [sum({v})]", "append the sum of the numbers", "append the sum of {x} at the end|add the total of {x} as a last entry|put the sum of {x} behind them",
    "{x} followed by their sum|{x} with the sum appended|{x} plus a last entry holding their total|{x} extended by their own sum", family="order", weight=0.8)
-op("swap_ends", "L>L", "{v}[-1:] + {v}[1:-1] + {v}[:1]", "swap the first and the last one", "swap the first and the last of {x}|exchange the two ends of {x}|let the first and last of {x} trade places",
+op("swap_ends", "L>L", "{v}[-1:] + {v}[1:-1] + {v}[:1] if len({v}) > 1 else {v}", "swap the first and the last one", "swap the first and the last of {x}|exchange the two ends of {x}|let the first and last of {x} trade places",
    "{x} with the first and last swapped|{x} with both ends exchanged|{x} after its first and last entries trade places|{x} with its ends swapped", family="order", weight=0.7)
 
 # list of numbers -> other

@@ -3,7 +3,7 @@ import hashlib
 from dataclasses import dataclass
 from . import values
 from .op import OPS, VARIABLE
-from . import families, ops_numbers, ops_text  # noqa: F401  (they register the operations)
+from . import families, ops_numbers, ops_text, more_wordings  # noqa: F401  (they register the operations)
 
 HELD_OUT_PERCENT = 12
 LARGEST = 10 ** 6
@@ -12,6 +12,15 @@ STEPS = ((1, 0.40), (2, 0.45), (3, 0.15))
 BY_INPUT = {}
 for _op in OPS.values():
     BY_INPUT.setdefault(_op.tin if len(_op.tin) == 1 else "2", []).append(_op)
+
+
+# pairs that one other operation says better: a task must have one shortest plan
+SAME_AS_ONE = {tuple(p.split("+")) for p in (
+    "split+wlen split+lens split+longest split+w_freq split+max_len d_values+sum d_values+max d_values+min d_values+len d_keys+wlen d_keys+w_sort square_each+sum abs_each+sum dedupe+len "
+    "w_dedupe+wlen uniq_s+slen lens+sum lens+max lens+min sort+first sort+last sort_desc+first sort_desc+last sort+reverse sort_desc+reverse first_n+sum digits+sum digits+max digits+min digits+len upto+sum "
+    "divisors+len w_sort+w_reverse w_sort+first_w w_sort+last_w to_str+slen sort+first_n sort_desc+first_n reverse+first reverse+last reverse+sort reverse+sort_desc sort_desc+sort sort+sort_desc sort+max sort+min "
+    "reverse+sum reverse+max reverse+min reverse+len sort+sum sort+len sort_desc+sum sort_desc+len w_sort+wlen w_reverse+wlen reverse_s+slen sort_s+slen upper+slen lower+slen w_upper+wlen w_lower+wlen "
+    "w_reverse+w_sort split+join_sp prefix_sums+last chars+concat chars+wlen chars+w_freq w_sort_len+longest w_sort_len+shortest").split()}
 
 
 @dataclass
@@ -33,7 +42,9 @@ def pairs(ops):
 
 def fits(first, second):
     """Pairs that make sense: no step twice, nothing after a test, no filter right after its own opposite."""
-    if first.tout != second.tin or first.id == second.id:
+    if first.tout != second.tin or first.id == second.id or (first.id, second.id) in SAME_AS_ONE:
+        return False
+    if first.id.startswith("keep_") and second.id in ("len", "wlen", "slen"):
         return False
     return first.id.split("_")[1:] != second.id.split("_")[1:] or "_" not in first.id or not first.family or first.family.split()[0] not in ("number", "word", "character")
 

@@ -15,7 +15,8 @@ THAT = ["Write a function `{s}` that {t}.", "Write a function {s} that {t}.", "W
         "Write code for a function `{s}` that {t}.", "Complete the function `{s}`, which {t}.", "`{s}` is a function that {t}.", "Give me a Python function {f} that {t}.", "We need `{s}`. It {t}.", "`{s}`: {t}."]
 TITLED = ["# {title}\n\n{ask}", "## {title}\n\n{ask}", "# {title}\n{ask}", "**{title}**\n\n{ask}", "Task: {title}\n\n{ask}", "# Task\n\n{ask}", "### {title}\n\n{ask}"]
 TITLES = ["{f}", "The function {f}", "Exercise", "A small task", "Problem", "Write {f}", "`{f}`", "Practice", "Task {d}", "Exercise {d}", "{F}"]
-CLOSERS = ["", "", "", "", "", "", "", " Thank you!", " Thanks.", " Keep it simple.", " Use plain Python.", " Return the result, do not print it.", " No imports, please.", " Short code is fine."]
+CLOSERS = ["", "", "", "", "", "", "", " Thank you!", " Thanks.", " Keep it simple.", " Use plain Python.", " Return the result, do not print it.", " No imports, please.", " Short code is fine.", " Do not change the input.", " Do not use any imports.", " It should be short.", " Only the code, please.",
+           " Make sure the examples work.", " I will test it.", " That is all.", " One short function is enough."]
 HEADS = ["Example:", "Examples:", "Examples", "For example:", "## Examples", "## Example", "Some examples:", "### Examples", "**Examples**", "It should work like this:", "Tests:", "These must hold:", "Expected results:", "E.g."]
 MARKS = [" returns ", " == ", " -> ", " = ", " => ", " gives ", " should return ", " → ", " is ", " should be ", "  # ", " yields ", " must return "]
 BULLETS = ["- ", "- ", "* ", "", "", "    ", "+ "]
@@ -97,5 +98,7 @@ def request(rng, steps, found, name, args):
     keeps_types = typed and shown in ask
     if typed and not keeps_types:
         sig, imports = annotated(steps, args, "")
+    if not typed and not bare and rng.random() < 0.07:
+        ask += "\n\n```python\ndef " + shown + ":\n    " + rng.choice(("pass", "...", "# your code here", "pass  # to do")) + "\n```"
     body = ask + (show(rng, examples, name) if examples else "")
     return Task(steps, name, args, f"def {name}{sig}", "", "", body.strip(), examples, found)

@@ -100,7 +100,7 @@ def given(rng, steps, args, text):
     into = introduce(rng, steps, args)
     if rng.random() < 0.4 and not any(s.argument for s in steps):
         into = rng.choice(INTO[steps[0].op.tin])
-    if rng.random() < 0.45 and "\n" not in text and text[:1].isupper():
+    if rng.random() < 0.45 and "\n" not in text and text[:1].isupper() and not text.startswith("I "):
         return f"{rng.choice(('Given', 'For', 'Given', 'From'))} {into}, {text[0].lower()}{text[1:]}"
     return capital(rng.choice(("Given {i}: {t}", "You are given {i}. {t}", "You get {i}. {t}", "Takes {i}. {t}", "The input is {i}. {t}", "Input: {i}. {t}")).format(i=into, t=capital(text)))
 
@@ -117,7 +117,7 @@ def stub(rng, steps, found, name, args, must_have=None):
     if not typed and (not examples or rng.random() < 0.45) or rng.random() < 0.15:
         text = given(rng, steps, args, text)
     if rng.random() < 0.06:
-        text = rng.choice(STORIES[steps[0].op.tin[0]]).replace("{a}", args[0]) + " " + capital(text)
+        text = rng.choice(STORIES[steps[0].op.tin[0]]).replace("{a}", args[0]) + (" " if text[0].isalpha() else "\n") + capital(text)
     width = rng.choice((72, 80, 88, 100))
     lines = [line for part in text.split("\n") for line in (textwrap.wrap(part, width) or [""])]
     lines = docstring(rng, lines, examples, name)

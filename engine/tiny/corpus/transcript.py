@@ -109,7 +109,8 @@ def turn(plan, body, learn_plan=True, learn_body=True):
 
 
 def result(text):
-    return [(f"<|im_start|>user\n<tool_response>\n{text}\n</tool_response><|im_end|>\n", 0)]
+    """The tool's result as the chat template shows it: white space at both ends is cut."""
+    return [(f"<|im_start|>user\n<tool_response>\n{text.strip()}\n</tool_response><|im_end|>\n", 0)]
 
 
 def bug(rng, task, checks):

@@ -1,6 +1,6 @@
 """Random inputs and parameters of every type."""
 import string
-from .names import WORDS
+from .names import SYLLABLES, WORDS
 
 SPECIAL = {"ints": "numbers", "w_to_ints": "numbers", "is_digits": "digits", "digit_list": "mixed", "sum_digits_s": "mixed", "keep_digit": "mixed", "drop_digit": "mixed", "count_digit": "mixed",
            "any_digit": "mixed", "all_digit": "digits", "any_digitw": "mixed", "keep_digitw": "mixed", "drop_digitw": "mixed", "count_digitw": "mixed", "strip_s": "padded", "is_pal": "pal", "keep_pal": "pal",
@@ -16,6 +16,11 @@ PALINDROMES = "anna bob civic eve level otto noon radar kayak deed a".split()
 
 def word(rng, special=""):
     w = rng.choice(PALINDROMES) if special == "pal" and rng.random() < 0.5 else rng.choice(WORDS)
+    kind = rng.random()
+    if kind < 0.10 and special != "pal":   # words that can only be copied
+        w = "".join(rng.choice(SYLLABLES) for _ in range(rng.choice((1, 2, 2, 3))))
+    elif kind < 0.14 and special != "pal":
+        w = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randrange(1, 7)))
     if special == "case":
         w = rng.choice((w, w.upper(), w.capitalize(), w[:1] + w[1:].upper()))
     elif special == "mixed" and rng.random() < 0.6:
@@ -54,6 +59,8 @@ def numbers(rng, special=""):
     size = rng.choice((1, 2, 3, 3, 4, 4, 5, 5, 6, 7))
     kind = rng.random()
     low, high = (0, 9) if kind < 0.35 else (1, 20) if kind < 0.6 else (-9, 9) if kind < 0.85 else (-20, 60)
+    if rng.random() < 0.05:
+        low, high = -99, 999
     if special == "wide":
         low, high = -30, 130
     xs = [rng.randint(low, high) for _ in range(size)]
@@ -117,6 +124,10 @@ def pair(rng, tin, special):
 
 
 def parameter(rng, kind, op_id=""):
+    if kind == "num" and op_id.split("_")[-1] in ("gt", "lt", "eq"):   # 0 has operations of its own
+        return rng.randint(1, 9) if rng.random() < 0.7 else rng.randint(10, 30)
+    if kind == "small" and op_id.endswith("_mult") or op_id in ("mul_k", "div_k"):   # so have even numbers, doubling and halving
+        return rng.choice((3, 3, 4, 5, 6, 7, 8, 9, 10))
     if kind == "num":
         return rng.randint(0, 9) if rng.random() < 0.7 else rng.randint(10, 30) if rng.random() < 0.8 else -rng.randint(1, 9)
     if kind in ("small", "len"):

@@ -51,6 +51,7 @@ STORIES = {"L": ["We have measured some temperatures.", "A shop keeps its prices
            "S": ["A user has typed a text.", "We read one line from a file.", "A message has arrived.", "Someone has entered a name.", "`{a}` is what a user has typed.", "Suppose we have a sentence.", "I have some text."],
            "I": ["A player has thrown the dice.", "Someone picks a number.", "A counter shows a number.", "`{a}` is the number on a ticket.", "Suppose we have a whole number."],
            "D": ["A shop keeps its stock in a dictionary.", "We store points by name.", "`{a}` maps names to numbers.", "Suppose we know how many of each thing there are.", "The dictionary holds the score of every player."]}
+SIGNS = {"-": "dash|hyphen|minus sign", "_": "underscore", ",": "comma", ":": "colon", ";": "semicolon", "+": "plus sign", "/": "slash", "*": "star|asterisk", "#": "hash sign", "!": "exclamation mark", "|": "vertical bar|pipe"}
 ONE_OF = {"max": "largest|biggest|highest|greatest|maximum", "min": "smallest|lowest|least|minimum", "first": "first|very first", "last": "last|final", "longest": "longest", "shortest": "shortest",
           "first_w": "first|very first", "last_w": "last|final", "alpha_first": "alphabetically first", "alpha_last": "alphabetically last", "most_common": "most common|most frequent", "common_w": "most common|most frequent"}
 SPELLED = "zero one two three four five six seven eight nine ten eleven twelve".split()
@@ -74,6 +75,13 @@ class Words:
             return f"`{step.argument}`" if self.ticks else step.argument
         if isinstance(step.k, int):
             return SPELLED[step.k] if self.spelled and 2 <= step.k <= 12 else str(step.k)
+        if step.op.par == "sep" and step.k in SIGNS and self.rng.random() < 0.3:
+            sign = self.rng.choice(SIGNS[step.k].split("|"))
+            if step.op.id.startswith("join") and self.rng.random() < 0.5:
+                return sign + "s" if not sign.endswith("sh") else sign + "es"
+            return ("an " if sign[0] in "aeiou" else "a ") + sign
+        if step.op.par == "char" and self.rng.random() < 0.12:
+            return f"the letter {step.k}"
         return repr(step.k) if self.rng.random() < 0.85 else f'"{step.k}"'
 
     def expand(self, pattern, step, x):
@@ -81,7 +89,8 @@ class Words:
             pattern = CHOICE.sub(lambda m: self.rng.choice(m[1].split("|")), pattern, count=1)
         for noun, plurals in NOUNS.items():
             pattern = pattern.replace("{" + noun + "s}", self.rng.choice(plurals.split()))
-        return pattern.replace("{k}", self.parameter(step)).replace("{x}", x)
+        text = pattern.replace("{k}", self.parameter(step)).replace("letter the letter", "letter")
+        return text.replace("{x}", x)
 
     def first(self):
         """A way to speak of the input; the bare name is taken only when there is one to copy."""

@@ -4,7 +4,8 @@
     train.py --out DIR --minutes 100 [--draft-minutes 12]     # DIR holds the corpus; checkpoints, log and GGUF file go there too
 
 The same command continues from the latest checkpoint.  All schedules follow the clock, not a count of steps, so that
-the training ends in time on a machine whose speed varies.
+the training ends in time on a machine whose speed varies.  On the CPU two processes of one thread share every step's
+rows: they meet once a step, whereas two threads meet after every operation and on a busy machine mostly wait.
 """
 import argparse
 import csv
@@ -12,11 +13,14 @@ import datetime
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import memory
 memory.keep()                                         # before the first large allocation
 import torch
 import torch._dynamo
+import torch.distributed as dist
 import data
 from export import export
 from model import Config, Model, Stream, init
@@ -32,13 +36,14 @@ def arguments():
     a.add_argument("--deadline", help="HH:MM; ends the trunk then, in place of --minutes")
     a.add_argument("--draft-deadline", help="HH:MM; ends the draft layer")
     a.add_argument("--phase", choices=PHASES + ("both",), default="both")
-    a.add_argument("--rows", type=int, default=8), a.add_argument("--length", type=int, default=1024)
+    a.add_argument("--processes", type=int, default=1 if torch.cuda.is_available() else 2)
+    a.add_argument("--rows", type=int, default=8, help="of all processes together"), a.add_argument("--length", type=int, default=1024)
     a.add_argument("--lr-muon", type=float, default=0.02), a.add_argument("--lr-adam", type=float, default=3e-3)
     a.add_argument("--decay", type=float, default=0.5, help="share of the time in which the learning rate falls")
     a.add_argument("--prefix-share", type=float, default=0.5, help="share of steps that begin with the system prompt, before the last --prefix-end of the time")
     a.add_argument("--prefix-end", type=float, default=0.4)
     a.add_argument("--balance", type=float, default=0.01), a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--threads", type=int, default=2), a.add_argument("--save-minutes", type=float, default=5)
+    a.add_argument("--threads", type=int, default=1, help="of each process"), a.add_argument("--save-minutes", type=float, default=5)
     a.add_argument("--eval-steps", type=int, default=100), a.add_argument("--export-below", type=float, default=1.0)
     a.add_argument("--no-compile", action="store_true"), a.add_argument("--ff", type=int, default=128), a.add_argument("--experts", type=int, default=4)
     return a.parse_args()
@@ -60,9 +65,44 @@ def save(path, state):
     os.replace(path + ".part", path)
 
 
+class Group:
+    """The processes that train together.  The first one starts the others; all keep equal parameters."""
+
+    def __init__(self, a):
+        self.rank, self.size = int(os.environ.get("TRAIN_RANK", 0)), a.processes
+        if self.size == 1:
+            return
+        meeting = os.path.abspath(os.path.join(a.out, "meeting"))
+        if self.rank == 0:
+            if os.path.exists(meeting):
+                os.remove(meeting)
+            self.others = [subprocess.Popen([sys.executable, *sys.argv], env={**os.environ, "TRAIN_RANK": str(r)}) for r in range(1, self.size)]
+        else:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)       # the first process decides when to stop
+        dist.init_process_group("gloo", init_method="file://" + meeting, rank=self.rank, world_size=self.size)
+
+    def mean(self, x):
+        if self.size > 1:
+            dist.all_reduce(x)
+            x /= self.size
+        return x
+
+    def from_first(self, values):
+        x = torch.tensor(values, dtype=torch.float64)
+        if self.size > 1:
+            dist.broadcast(x, 0)
+        return x.tolist()
+
+    def wait(self):
+        if self.size > 1:
+            dist.barrier()
+
+
 class Trainer:
     def __init__(self, a):
         self.a = a
+        self.group = Group(a)
+        self.rows = a.rows // a.processes
         torch.manual_seed(a.seed)
         torch.set_num_threads(a.threads)
         torch._dynamo.config.recompile_limit = 128
@@ -79,7 +119,8 @@ class Trainer:
         if os.path.exists(self.path):
             self.restore(torch.load(self.path, map_location=self.device, weights_only=True))
         self.stop = False
-        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stop", True))
+        if self.group.rank == 0:
+            signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stop", True))
 
     def names(self):
         own = f"blk.{self.c.layers}."
@@ -103,6 +144,8 @@ class Trainer:
         print(f"continues: {self.phase}, step {self.step}", flush=True)
 
     def checkpoint(self):
+        if self.group.rank:
+            return
         save(self.path, {"config": self.c.dict(), "params": {n: x.detach() for n, x in self.params.items()}, "optimiser": self.optimiser.state,
                          "phase": self.phase, "step": self.step, "seen": self.seen, "used": self.used, "last_val": self.last_val,
                          "position": self.corpus.position})
@@ -114,9 +157,10 @@ class Trainer:
         """Loss, balance loss, share of targets guessed right."""
         a, n = self.a, len(self.prefix) if with_prefix else 0
         if n not in self.streams:
-            self.streams[n] = Stream(n, a.rows, a.length, self.device)
+            self.streams[n] = Stream(n, self.rows, a.length, self.device)
         st = self.streams[n]
-        x, y, m = corpus.batch(a.rows, a.length)
+        mine = slice(self.group.rank * self.rows, (self.group.rank + 1) * self.rows)
+        x, y, m = (z[mine] for z in corpus.batch(a.rows, a.length))
         index = st.fold(m).nonzero()[:, 0].to(self.device)
         target = st.fold(y).to(self.device)[index]
         tokens = st.tokens(self.prefix, x).to(self.device)
@@ -133,7 +177,31 @@ class Trainer:
         for _ in range(batches):
             loss, _, right = self.losses(self.val, True)
             out.append((float(loss.detach()), float(right)))
-        return [sum(x) / len(x) for x in zip(*out)]
+        return self.group.mean(torch.tensor(out).mean(0)).tolist()
+
+    def warm_up(self):
+        """Compile in one process first; the others then find the kernels in the cache."""
+        if self.a.no_compile:
+            return
+        for rank in range(self.group.size):
+            if rank == self.group.rank:
+                at = self.corpus.position
+                for with_prefix in (True, False):
+                    loss, balance, _ = self.losses(self.corpus, with_prefix)
+                    (loss + balance).backward()
+                self.corpus.position = at
+            if rank == 0:
+                self.group.wait()
+
+    def mean_gradients(self, *numbers):
+        """Averages the gradients over the processes, and the numbers with them."""
+        grads = [self.params[n].grad for n in self.names()]
+        flat = self.group.mean(torch.cat([g.flatten() for g in grads] + [torch.stack([x.detach().float() for x in numbers])]))
+        at = 0
+        for g in grads:
+            g.copy_(flat[at:at + g.numel()].view_as(g))
+            at += g.numel()
+        return flat[at:].tolist()
 
     def budget(self):
         """Seconds this phase may use in all."""
@@ -141,42 +209,53 @@ class Trainer:
         clock, minutes = (a.deadline, a.minutes) if self.phase == "trunk" else (a.draft_deadline, a.draft_minutes)
         return self.used + seconds_until(clock) if clock else minutes * 60
 
+    def train_step(self, done):
+        """One step at a share `done` of the time; returns what is worth printing."""
+        a = self.a
+        lr = rate(done, a.decay)
+        # The draw depends on the step alone, so that a continued run sees the same.
+        share = 1 if self.phase == "draft" or done > 1 - a.prefix_end else a.prefix_share
+        with_prefix = torch.rand(1, generator=torch.Generator().manual_seed(a.seed * 1000003 + self.step)).item() < share
+        loss, balance, right = self.losses(self.corpus, with_prefix)
+        for x in self.params.values():
+            x.grad = None
+        (loss + a.balance * balance).backward()
+        loss, balance, right = self.mean_gradients(loss, balance, right)
+        norm = self.optimiser.step(lr * a.lr_muon, lr * a.lr_adam)
+        self.step += 1
+        self.seen += a.rows * a.length
+        return loss, balance, right, norm, lr
+
     def run_phase(self, log):
         a, budget, saved, mark = self.a, self.budget(), time.time(), (time.time(), self.seen)
-        while self.used < budget and not self.stop:
+        self.warm_up()
+        while True:
             began = time.time()
-            done = self.used / budget
-            lr = rate(done, a.decay)
-            # The draw depends on the step alone, so that a continued run sees the same.
-            share = 1 if self.phase == "draft" or done > 1 - a.prefix_end else a.prefix_share
-            with_prefix = torch.rand(1, generator=torch.Generator().manual_seed(a.seed * 1000003 + self.step)).item() < share
-            loss, balance, right = self.losses(self.corpus, with_prefix)
-            for x in self.params.values():
-                x.grad = None
-            (loss + a.balance * balance).backward()
-            norm = self.optimiser.step(lr * a.lr_muon, lr * a.lr_adam)
-            self.step += 1
-            self.seen += a.rows * a.length
+            done, stop = self.group.from_first([self.used / budget, self.stop])
+            if done >= 1 or stop:
+                break
+            loss, balance, right, norm, lr = self.train_step(done)
             if self.step % a.eval_steps == 0:
                 val, accuracy = self.validate()
                 self.last_val = val if self.phase == "trunk" else self.last_val
                 now = time.time()
                 speed = (self.seen - mark[1]) / (now - mark[0])
                 mark = now, self.seen
-                log.writerow([self.phase, self.step, self.seen, f"{loss.item():.4f}", f"{val:.4f}", f"{accuracy:.4f}", f"{balance.item():.3f}", f"{norm:.3f}",
+                log.writerow([self.phase, self.step, self.seen, f"{loss:.4f}", f"{val:.4f}", f"{accuracy:.4f}", f"{balance:.3f}", f"{norm:.3f}",
                               f"{lr:.3f}", f"{done:.3f}", f"{speed:.0f}", time.strftime("%H:%M:%S")])
                 self.file.flush()
-            elif self.step % 10 == 0:
-                print(f"{time.strftime('%H:%M:%S')} {self.phase} {self.step} loss {loss.item():.4f} norm {norm:.2f} balance {balance.item():.3f} "
+            elif self.step % 10 == 0 and self.group.rank == 0:
+                print(f"{time.strftime('%H:%M:%S')} {self.phase} {self.step} loss {loss:.4f} norm {norm:.2f} balance {balance:.3f} "
                       f"right {right:.3f} step {time.time() - began:.2f} s", flush=True)
             self.used += time.time() - began
             if time.time() - saved > a.save_minutes * 60:
                 self.checkpoint()
                 saved = time.time()
         self.checkpoint()
+        self.stop = bool(stop)
 
     def run(self):
-        path = os.path.join(self.a.out, "log.csv")
+        path = os.path.join(self.a.out, "log.csv") if self.group.rank == 0 else os.devnull
         fresh = not os.path.exists(path)
         with open(path, "a", newline="") as self.file:
             log = csv.writer(self.file)
@@ -187,7 +266,8 @@ class Trainer:
                 if phase not in wanted or PHASES.index(phase) < PHASES.index(self.phase) or self.stop:
                     continue
                 if phase != self.phase:
-                    save(os.path.join(self.a.out, "trunk.pt"), {"config": self.c.dict(), "params": {n: x.detach() for n, x in self.params.items()}})
+                    if self.group.rank == 0:
+                        save(os.path.join(self.a.out, "trunk.pt"), {"config": self.c.dict(), "params": {n: x.detach() for n, x in self.params.items()}})
                     self.phase, self.used = phase, 0.0
                     self.optimiser = self.make_optimiser()
                 self.run_phase(log)

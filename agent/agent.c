@@ -1,0 +1,494 @@
+/* agent.c - the loop: think, execute, observe, until there is an answer or a reason. */
+#include "agent/agent.h"
+
+#include "agent/run.h"
+#include "engine/base/clock.h"
+#include "prompts/prompts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TINY_PARAMS = 100000000,
+    DEFAULT_CTX = 65536,
+    TINY_THINK = 512,      /* thinking of a tiny model when no budget is given       */
+    RECAP_THINK = 64,      /* thinking between a program that passed and the answer  */
+    MIN_ROOM = 64,         /* a turn with less room than this is not begun           */
+};
+
+/* ---- names and defaults ---- */
+
+static const struct {
+    const char *name;
+    int exit;
+} OUTCOMES[] = {
+    [AGENT_ANSWERED] = {"answered", 0},
+    [AGENT_NO_ANSWER] = {"no answer", 4},
+    [AGENT_ITER_SPENT] = {"iterations spent", 5},
+    [AGENT_BUDGET_SPENT] = {"budget spent", 6},
+    [AGENT_CONTEXT_FULL] = {"context full", 8},
+    [AGENT_CHECKS_FAILED] = {"checks failed", 9},
+    [AGENT_INTERRUPTED] = {"interrupted", 130},
+    [AGENT_FAILED] = {"failed", 1},
+};
+static const char *const RETRIES[] = {"auto", "repair", "fresh", "lesson"};
+
+const char *agent_outcome_name(enum agent_outcome o)
+{
+    return OUTCOMES[o].name;
+}
+
+int agent_outcome_exit(enum agent_outcome o)
+{
+    return OUTCOMES[o].exit;
+}
+
+const char *agent_retry_name(enum agent_retry r)
+{
+    return RETRIES[r];
+}
+
+bool agent_retry_of(const char *name, enum agent_retry *r)
+{
+    for (size_t i = 0; i < COUNT(RETRIES); i++) {
+        if (strcmp(RETRIES[i], name) != 0) continue;
+        *r = (enum agent_retry)i;
+        return true;
+    }
+    return false;
+}
+
+struct agent_limits agent_limits_default(void)
+{
+    return (struct agent_limits){
+        .max_iter = 5, .timeout_s = 600, .think_tokens = -1, .tool = run_limits_default()};
+}
+
+struct agent_opts agent_opts_default(void)
+{
+    return (struct agent_opts){
+        .limits = agent_limits_default(),
+        .sampling = {.temp = 0.6f, .top_k = 20, .top_p = 0.95f, .repetition_penalty = 1},
+        .n_draft = -1,
+    };
+}
+
+void agent_result_release(struct agent_result *r)
+{
+    free(r->answer);
+    free(r->code);
+    *r = (struct agent_result){0};
+}
+
+/* ---- events ---- */
+
+void run_event(struct run *r, struct agent_event *ev)
+{
+    const struct agent_sink *sink = &r->a->opts.sink;
+    ev->iteration = r->iteration;
+    ev->t_s = budget_elapsed_s(&r->budget);
+    if (sink->event) sink->event(sink->ctx, ev);
+}
+
+void run_emit(struct run *r, enum agent_event_type type, struct str text)
+{
+    run_event(r, &(struct agent_event){.type = type, .text = text});
+}
+
+void run_notice(struct run *r, const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    transcript_add(r->log, "notice",
+                   json_pack("{s:i, s:o}", "iteration", r->iteration, "text",
+                             transcript_text(str_of(text))));
+    run_emit(r, AGENT_NOTICE, str_of(text));
+}
+
+static void on_stream(void *ctx, enum stream_part part, struct str more)
+{
+    static const enum agent_event_type types[] = {AGENT_THINK, AGENT_TEXT, AGENT_TOOL_CODE};
+    struct run *r = ctx;
+    run_event(r, &(struct agent_event){.type = types[part], .text = more, .n_tokens = r->n_turn});
+}
+
+static void on_token(void *ctx, int64_t n_tokens)
+{
+    ((struct run *)ctx)->n_turn = n_tokens;
+}
+
+/* ---- opening ---- */
+
+static enum status open_prefix(struct agent *a, struct err *e)
+{
+    struct chat_text t;
+    struct ids ids = {0};
+    chat_text_init(&t);
+    chat_add_system(&t, PROMPT(tools), PROMPT(system));
+    enum status st = chat_encode(a->opts.engine, &t, &ids, e);
+    if (!st && (int64_t)ids.n + MIN_ROOM > session_cap_tokens(a->session)) {
+        st = err_set(e, QA_E_LIMIT, "a context of %lld tokens is too small: the prompt has %zu",
+                     (long long)session_cap_tokens(a->session), ids.n);
+    }
+    if (!st) st = session_append(a->session, ids.p, ids.n, e);
+    if (!st) st = session_mark(a->session, &a->mark, e);
+    a->n_prefix = (int64_t)ids.n;
+    ids_release(&ids);
+    chat_text_release(&t);
+    return st;
+}
+
+static bool is_thinking_on(const struct agent *a)
+{
+    const int n = a->opts.limits.think_tokens;
+    return a->chat.tmpl == CHAT_QWEN35_SMALL ? n > 0 : n != 0;
+}
+
+enum status agent_open(struct agent **out, const struct agent_opts *o, struct err *e)
+{
+    const struct engine_info *info = engine_info(o->engine);
+    struct agent *a = calloc(1, sizeof *a);
+    if (!a) return err_set(e, QA_E_NOMEM, "out of memory for the agent");
+    a->opts = *o;
+    a->is_tiny = info->n_params < TINY_PARAMS;
+    a->knows_template = chat_template_of(info->chat_template, &a->chat.tmpl);
+    a->chat.has_think = true;
+    a->chat.want_think = is_thinking_on(a);
+    agent_set_session_path(a, o->session_path);
+    a->opts.session_path = NULL;
+    const int64_t most = info->n_ctx_train > 0 ? info->n_ctx_train : DEFAULT_CTX;
+    const struct session_opts so = {
+        .cap_tokens = o->ctx_tokens ? o->ctx_tokens : QA_MIN(most, (int64_t)DEFAULT_CTX),
+        .n_draft = o->n_draft < 0 ? 3 : o->n_draft,
+    };
+    const struct str tools = PROMPT(tools);
+    json_t *tool = json_loadb(tools.p, tools.n, 0, NULL);
+    ASSERT(tool); /* our own text */
+    a->tools = json_pack("[o]", tool);
+    enum status st = protocol_ids_init(&a->ids, o->engine, e);
+    if (!st) st = session_open(&a->session, o->engine, &so, e);
+    if (!st) st = open_prefix(a, e);
+    if (st) {
+        agent_close(a);
+        return st;
+    }
+    *out = a;
+    return QA_OK;
+}
+
+void agent_close(struct agent *a)
+{
+    if (!a) return;
+    session_close(a->session);
+    protocol_ids_release(&a->ids);
+    json_decref(a->tools);
+    free(a->session_path);
+    free(a);
+}
+
+void agent_set_session_path(struct agent *a, const char *path)
+{
+    free(a->session_path);
+    a->session_path = path ? strdup(path) : NULL;
+}
+
+/* ---- turns ---- */
+
+/* What a turn may be: an answer step masks calls and opens the answer. */
+struct plan {
+    bool is_last, is_answer, is_thinking, opens_code;
+    int think_tokens;
+    int64_t max_tokens;
+};
+
+static struct plan plan_turn(const struct run *r)
+{
+    const struct agent *a = r->a;
+    const int budget = a->opts.limits.think_tokens;
+    const int64_t cap = session_cap_tokens(a->session);
+    const int64_t reserve = QA_MIN((int64_t)ANSWER_RESERVE, cap / 8);
+    struct plan p = {.is_last = r->iteration >= a->opts.limits.max_iter};
+    p.is_answer = p.is_last || r->wants_answer;
+    /* Thinking is for what is new: a task, or a result that failed.  The last step
+     * answers at once unless it is the first thing the model says. */
+    p.is_thinking = a->chat.want_think && (!p.is_last || r->is_at_task);
+    p.opens_code = p.is_answer && r->task.wants_code;
+    p.max_tokens = cap - session_n_tokens(a->session) - (p.is_answer ? 0 : reserve);
+    p.think_tokens = budget > 0 ? budget : a->is_tiny ? TINY_THINK : INT32_MAX;
+    if (p.is_answer && !r->is_at_task) p.think_tokens = QA_MIN(p.think_tokens, RECAP_THINK);
+    p.think_tokens = (int)QA_MIN((int64_t)p.think_tokens, QA_MAX(p.max_tokens / 2, 1));
+    return p;
+}
+
+static struct sampling think_sampling(const struct run *r)
+{
+    struct sampling s = r->a->opts.sampling;
+    if (r->is_sampled) {
+        s.temp = QA_MAX(s.temp, 1.0f);
+    } else if (r->a->is_tiny) {
+        return sampling_greedy();
+    }
+    return s;
+}
+
+/* Append what is pending and open the model's turn.  A context that is full is left by
+ * going back to the task; *is_full when even that does not help. */
+static enum status open_turn(struct run *r, bool *is_full, struct err *e)
+{
+    struct agent *a = r->a;
+    *is_full = false;
+    enum status st = run_append(r, &r->pending, "result", e);
+    const int64_t room = session_cap_tokens(a->session) - session_n_tokens(a->session);
+    if (!st && room >= MIN_ROOM) return QA_OK;
+    if (st && st != QA_E_LIMIT) return st;
+    *is_full = r->is_at_task;
+    if (*is_full) return QA_OK;
+    run_notice(r, "the context of %lld tokens is full; back to the task",
+               (long long)session_cap_tokens(a->session));
+    return run_return_to_task(r, e);
+}
+
+static enum status encode_frame(struct run *r, struct str text, struct ids *out, struct err *e)
+{
+    struct chat_text t;
+    chat_text_init(&t);
+    chat_add_frame(&t, text);
+    const enum status st = chat_encode(r->a->opts.engine, &t, out, e);
+    chat_text_release(&t);
+    return st;
+}
+
+static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e)
+{
+    struct agent *a = r->a;
+    struct turn t = {0};
+    struct ids opening = {0};
+    enum status st = open_turn(r, &r->is_full, e);
+    if (st || r->is_full) return st;
+    const struct plan p = plan_turn(r);
+    r->wants_answer = false;
+    r->n_turn = 0;
+    /* Without thinking the frame closes it at once, in the template's own form. */
+    chat_add_frame(&r->pending, p.is_thinking
+                                    ? STR("<|im_start|>assistant\n<think>\n")
+                                    : STR("<|im_start|>assistant\n<think>\n\n</think>"));
+    st = run_append(r, &r->pending, "prompt", e);
+    if (!st) {
+        st = encode_frame(r, p.opens_code ? STR("\n\n```python\n") : STR("\n\n"), &opening, e);
+    }
+    const struct turn_args args = {
+        .session = a->session,
+        .ids = &a->ids,
+        .budget = &r->budget,
+        .rng = &r->rng,
+        .think = think_sampling(r),
+        .text = sampling_greedy(),
+        .is_thinking = p.is_thinking,
+        .may_call = !p.is_answer,
+        .opening = &opening,
+        .think_tokens = p.think_tokens,
+        .max_tokens = p.max_tokens,
+        .tools = a->tools,
+        .sink = on_stream,
+        .sink_ctx = r,
+        .token = on_token,
+    };
+    if (!st) st = turn_run(&t, &args, e);
+    if (!st) {
+        run_event(r, &(struct agent_event){.type = AGENT_ITERATION_DONE, .n_tokens = t.n_tokens});
+        *spent = t.spent;
+        st = run_handle_turn(r, &t, p.is_answer, e);
+        turn_release(&t);
+    }
+    ids_release(&opening);
+    return st;
+}
+
+/* ---- a run ---- */
+
+static void log_start(struct run *r, struct str task)
+{
+    const struct agent *a = r->a;
+    const struct engine_info *info = engine_info(a->opts.engine);
+    if (!r->log) return;
+    transcript_add(
+        r->log, "start",
+        json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:s, s:i, s:f, s:I, s:o, s:o}", "model",
+                  info->name, "n_params", (json_int_t)info->n_params, "kernels", info->kernels,
+                  "sandbox", sandbox_statement(a->opts.sandbox), "python",
+                  sandbox_python_version(a->opts.sandbox), "seed",
+                  (json_int_t)a->opts.sampling.seed, "retry", agent_retry_name(a->opts.retry),
+                  "max_iter", a->opts.limits.max_iter, "timeout_s", a->opts.limits.timeout_s,
+                  "n_prefix", (json_int_t)a->n_prefix, "name", transcript_text(r->task.name),
+                  "task", transcript_text(task)));
+}
+
+static enum status open_log(struct run *r, struct err *e)
+{
+    uint64_t n_torn = 0;
+    if (!r->a->session_path) return QA_OK;
+    const enum status st = transcript_open(&r->log, r->a->session_path, &n_torn, e);
+    if (!st && n_torn) {
+        run_notice(r, "session log: a torn last line of %llu bytes was cut off",
+                   (unsigned long long)n_torn);
+    }
+    return st;
+}
+
+/* The task behind the prefix, and a mark behind that. */
+static enum status add_task(struct run *r, struct str task, struct err *e)
+{
+    struct agent *a = r->a;
+    const int64_t cap = session_cap_tokens(a->session);
+    const int64_t before = session_n_tokens(a->session);
+    enum status st = QA_OK;
+    if (before != a->n_prefix) st = session_rewind(a->session, a->mark, e);
+    if (st) return st;
+    r->result->n_reused_tokens = a->n_prefix;
+    run_add_user(r, task);
+    struct ids ids = {0};
+    st = chat_encode(a->opts.engine, &r->pending, &ids, e);
+    const int64_t need = a->n_prefix + (int64_t)ids.n + QA_MIN((int64_t)ANSWER_RESERVE, cap / 4);
+    ids_release(&ids);
+    if (st) return st;
+    if (need > cap) {
+        r->is_full = true;
+        run_notice(r, "the task needs %lld tokens of context with room for an answer; there are %lld",
+                   (long long)need, (long long)cap);
+        return QA_OK;
+    }
+    st = run_append(r, &r->pending, "task", e);
+    if (!st) st = session_mark(a->session, &r->mark, e);
+    r->has_mark = !st;
+    return st;
+}
+
+static void fill_stats(struct run *r)
+{
+    struct agent_result *out = r->result;
+    const struct session_stats now = session_stats(r->a->session);
+    out->n_iterations = r->iteration;
+    out->n_prompt_tokens = (int64_t)(now.n_prefilled - r->stats.n_prefilled);
+    out->n_generated_tokens = r->budget.n_tokens;
+    out->n_drafted = now.n_drafted - r->stats.n_drafted;
+    out->n_accepted = now.n_accepted - r->stats.n_accepted;
+    out->prefill_s = now.prefill_s - r->stats.prefill_s;
+    out->decode_s = now.decode_s - r->stats.decode_s;
+    out->tool_s = r->budget.tool_s;
+    out->total_s = budget_elapsed_s(&r->budget);
+    if (out->decode_s > 0) out->peak_tps = (double)out->n_generated_tokens / out->decode_s;
+}
+
+static void announce_start(struct run *r, struct str task)
+{
+    log_start(r, task);
+    run_event(r, &(struct agent_event){
+                      .type = AGENT_STARTED,
+                      .text = task,
+                      .n_tokens = session_n_tokens(r->a->session),
+                      .n_reused = r->result->n_reused_tokens,
+                  });
+    if (!r->a->knows_template) {
+        run_notice(r, "the model's chat template is not one of the known three; using %s",
+                   chat_template_name(r->a->chat.tmpl));
+    }
+}
+
+static void announce_end(struct run *r)
+{
+    const struct agent_result *out = r->result;
+    transcript_add(
+        r->log, "end",
+        json_pack("{s:s, s:i, s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "outcome",
+                  agent_outcome_name(out->outcome), "exit", agent_outcome_exit(out->outcome),
+                  "answer", transcript_text((struct str){out->answer, out->n_answer}), "code",
+                  transcript_text((struct str){out->code, out->n_code}), "n_iterations",
+                  out->n_iterations, "n_tool_calls", out->n_tool_calls, "n_prompt_tokens",
+                  (json_int_t)out->n_prompt_tokens, "n_reused_tokens",
+                  (json_int_t)out->n_reused_tokens, "n_generated_tokens",
+                  (json_int_t)out->n_generated_tokens, "total_s", out->total_s, "prefill_s",
+                  out->prefill_s, "decode_s", out->decode_s, "tool_s", out->tool_s));
+    if (out->answer) run_emit(r, AGENT_ANSWER, (struct str){out->answer, out->n_answer});
+    run_event(r, &(struct agent_event){.type = AGENT_DONE, .result = out});
+}
+
+static enum status iterate(struct run *r, enum budget_end *spent, struct err *e)
+{
+    const int max_iter = QA_MAX(r->a->opts.limits.max_iter, 1);
+    enum status st = QA_OK;
+    while (!st && !r->is_accepted && !r->is_full && r->iteration < max_iter) {
+        *spent = budget_spent(&r->budget);
+        if (*spent != BUDGET_LEFT) break;
+        r->iteration++;
+        run_event(r, &(struct agent_event){.type = AGENT_ITERATION,
+                                            .n_tokens = session_n_tokens(r->a->session)});
+        st = run_turn(r, spent, e);
+        if (*spent != BUDGET_LEFT) break;
+    }
+    if (!st && !r->is_accepted && *spent == BUDGET_LEFT) *spent = budget_spent(&r->budget);
+    if (*spent != BUDGET_LEFT && *spent != BUDGET_STOP) {
+        run_notice(r, "the %s budget is spent", budget_end_name(*spent));
+    }
+    return st;
+}
+
+static void release_run(struct run *r)
+{
+    if (r->has_mark) session_drop_mark(r->a->session, r->mark);
+    chat_text_release(&r->pending);
+    candidate_release(&r->best);
+    transcript_close(r->log);
+    free(r->prose);
+    free(r->last_code);
+    free(r->last_result);
+}
+
+enum status agent_run(struct agent *a,
+                      struct str task,
+                      const char *entry_point,
+                      struct agent_result *out,
+                      struct err *e)
+{
+    struct agent_result result = {0};
+    struct err own = {0};
+    enum budget_end spent = BUDGET_LEFT;
+    struct run r = {.a = a, .result = &result, .is_at_task = true};
+    r.stats = session_stats(a->session);
+    task = chat_trim(task);
+    task_read(&r.task, task, entry_point);
+    budget_init(&r.budget, &a->opts.limits, a->opts.stop);
+    rng_init(&r.rng, a->opts.sampling.seed, 1);
+    chat_text_init(&r.pending);
+
+    enum status st = open_log(&r, &own);
+    if (st) goto fail; /* nothing has happened yet: an error of the caller's */
+    st = add_task(&r, task, &own);
+    announce_start(&r, task);
+    if (!st) st = iterate(&r, &spent, &own);
+    if (st == QA_E_STOP) {
+        spent = BUDGET_STOP;
+        st = QA_OK;
+    }
+    fill_stats(&r);
+    if (!st) st = judge_finish(&r, spent, &own);
+    if (st) {
+        run_notice(&r, "%s", own.text);
+        result.outcome = AGENT_FAILED;
+    }
+    announce_end(&r);
+    if (!st) st = transcript_check(r.log, &own);
+    release_run(&r);
+    if (st && e) *e = own; /* told beside the outcome */
+    *out = result;
+    return QA_OK;
+
+fail:
+    release_run(&r);
+    if (e) *e = own;
+    return st;
+}

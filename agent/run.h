@@ -1,0 +1,99 @@
+/* run.h - one task being solved: what agent.c (the loop) and judge.c (the candidates)
+ * share.  Private to the room. */
+#ifndef QA_AGENT_RUN_H
+#define QA_AGENT_RUN_H
+
+#include "agent/chat.h"
+#include "agent/evidence.h"
+#include "agent/protocol.h"
+#include "agent/tools.h"
+#include "agent/transcript.h"
+#include "agent/turn.h"
+
+struct agent {
+    struct agent_opts opts;
+    char *session_path; /* owned; NULL: none */
+    struct session *session;
+    struct protocol_ids ids;
+    json_t *tools;
+    struct chat_opts chat;
+    bool is_tiny;       /* below 100 M parameters: greedy first, fresh on failure */
+    bool knows_template;
+    int mark;           /* after the system prefix */
+    int64_t n_prefix;
+};
+
+/* Code that was executed, and what speaks for it. */
+struct candidate {
+    struct evidence evidence;
+    char *code; /* owned: what would be handed out            */
+    size_t n_code;
+    char *text; /* owned: the answer it came with; NULL: none, or more than the code */
+    size_t n_text;
+    bool is_answer; /* it came with an answer, not from a cell */
+};
+void candidate_release(struct candidate *c);
+
+struct run {
+    struct agent *a;
+    struct task task;
+    struct budget budget;
+    struct rng rng;
+    struct transcript *log; /* NULL: none */
+    struct agent_result *result;
+    struct session_stats stats; /* of the session when the run began */
+    int iteration;
+    int64_t n_turn;           /* tokens generated in this turn       */
+    struct chat_text pending; /* to be appended before the next turn */
+    int mark;                 /* after the task                      */
+    bool has_mark;
+    bool is_at_task;    /* nothing stands after the task         */
+    bool is_sampled;    /* thinking is sampled: an attempt failed */
+    bool wants_answer;  /* the next turn is an answer step       */
+    bool has_turn_end;  /* the last turn's <|im_end|> is there   */
+    bool is_full;       /* the context has no room left          */
+    int n_failures;
+    struct candidate best; /* by rank; the first of equals, but an answer beats a cell */
+    bool is_accepted;      /* best is the answer                                       */
+    char *prose;           /* owned: answer to a task that wants no code               */
+    size_t n_prose;
+    char *last_code, *last_result; /* owned: for telling a repeated call */
+};
+
+/* Tell the sink; iteration and time are filled in. */
+void run_event(struct run *r, struct agent_event *ev);
+void run_emit(struct run *r, enum agent_event_type type, struct str text);
+void run_notice(struct run *r, const char *fmt, ...) PRINTF(2, 3);
+
+enum { ANSWER_RESERVE = 1024 }; /* tokens of context kept for an answer step */
+
+/* ---- act.c ---- */
+
+/* Encode and append t, log it, and empty it.  QA_E_LIMIT: it does not fit; nothing was
+ * appended. */
+enum status
+run_append(struct run *r, struct chat_text *t, const char *what, struct err *e) MUST_USE;
+/* A user's message into r->pending, behind the model's turn if there is one. */
+void run_add_user(struct run *r, struct str text);
+/* Back to the task: everything after it is forgotten, nothing is computed again. */
+enum status run_return_to_task(struct run *r, struct err *e) MUST_USE;
+/* Act on a finished turn; r->is_accepted when it brought the answer. */
+enum status
+run_handle_turn(struct run *r, struct turn *t, bool is_answer, struct err *e) MUST_USE;
+
+/* ---- judge.c ---- */
+
+/* Run `code` in a clean worker with the task's examples.  own (may be NULL): how the
+ * program it comes from ended; text (may be NULL): the answer it comes from.  The
+ * candidate replaces run.best where it is better.  *out is a copy without owned parts. */
+enum status judge_code(struct run *r,
+                       struct str code,
+                       const struct run_result *own,
+                       const struct str *text,
+                       struct evidence *out,
+                       struct err *e) MUST_USE;
+
+/* Fill result.answer, result.code and result.outcome at the end of a run. */
+enum status judge_finish(struct run *r, enum budget_end spent, struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,55 @@
+/* turn.h - one turn of the model: decode until it ends, split what comes, keep the form.
+ *
+ * The prompt of the turn is in the session already.  Tokens of the template that must
+ * follow (the end of thinking past its budget, the opening of an answer) are appended
+ * and computed as a prompt, never sampled.
+ *
+ * Thinking and the rest are sampled with different settings.  They are chosen between
+ * bursts: a burst that crosses </think> carries up to its drafted tokens of the other
+ * side under the old settings. */
+#ifndef QA_AGENT_TURN_H
+#define QA_AGENT_TURN_H
+
+#include "agent/budget.h"
+#include "agent/protocol.h"
+#include "agent/stream.h"
+
+struct turn_args {
+    struct session *session;
+    const struct protocol_ids *ids;
+    struct budget *budget; /* tokens are counted here                                 */
+    struct rng *rng;
+    struct sampling think, text;
+    bool is_thinking;          /* the prompt left <think> open                        */
+    bool may_call;             /* false on an answer step                             */
+    const struct ids *opening; /* after </think>, or at once when not thinking        */
+    int think_tokens;          /* thinking is closed by then; soft close a bit earlier */
+    int64_t max_tokens;        /* of this turn                                        */
+    const json_t *tools;
+    stream_fn *sink;
+    void *sink_ctx;
+    void (*token)(void *ctx, int64_t n_tokens); /* after each burst; may be NULL */
+};
+
+enum turn_end {
+    TURN_DONE,   /* the model ended its turn                          */
+    TURN_EMPTY,  /* it wrote nothing but white space for a while      */
+    TURN_LOOP,   /* it said the same again and again                  */
+    TURN_CUT,    /* max_tokens or the context is used up              */
+    TURN_BUDGET, /* of the whole run: see spent                       */
+};
+const char *turn_end_name(enum turn_end end);
+
+struct turn {
+    struct stream stream; /* finished; owned                                        */
+    enum turn_end end;
+    enum budget_end spent;
+    bool has_turn_end; /* <|im_end|> is in the session                               */
+    bool was_closed;   /* thinking was closed for the model                          */
+    int64_t n_start;   /* where the turn began in the session                        */
+    int64_t n_tokens;  /* generated                                                  */
+};
+enum status turn_run(struct turn *out, const struct turn_args *a, struct err *e) MUST_USE;
+void turn_release(struct turn *t);
+
+#endif

@@ -1,0 +1,20 @@
+/* probe.h - what this machine can do at most, measured: the denominators of `bench`.
+ *
+ * Portable loops, compiled like the "plain" kernels: on x86-64 that is SSE2.  The
+ * read rate does not depend on the instruction set, the two peaks do. */
+#ifndef QA_CMD_PROBE_H
+#define QA_CMD_PROBE_H
+
+#include "engine/base/err.h"
+
+struct probe {
+    double read_gbs;   /* all threads streaming a buffer larger than the caches      */
+    double f32_gflops; /* f32 multiply and add from L1, 2 per pair                   */
+    double int_gops;   /* 16-bit integer multiply, neighbours added, from L1; ditto  */
+    uint64_t buffer_bytes;
+};
+
+/* Takes about two seconds.  QA_E_NOMEM: no buffer larger than the caches. */
+enum status probe_machine(struct probe *out, int n_threads, struct err *e) MUST_USE;
+
+#endif

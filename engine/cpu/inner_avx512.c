@@ -1,0 +1,19 @@
+/* inner_avx512.c - the row of the kernel table for processors with AVX-512 F, BW, DQ, VL
+ * and VNNI.
+ *
+ * The only file compiled with those flags: nothing in it may run before the
+ * processor was asked (dispatch.c). */
+#if defined(__x86_64__)
+#    include "engine/base/cpu.h"
+#    include "engine/cpu/inner_dot.h"
+#    include "engine/cpu/inner_loops.h"
+
+#    if !defined(__AVX512BW__)
+#        error "the name of this file asks for flags: see the Makefile"
+#    endif
+
+#    define INNER_NAME  "avx512"
+#    define INNER_NEEDS (CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI)
+#    define INNER_TABLE kernels_avx512
+#    include "engine/cpu/inner_table.h"
+#endif

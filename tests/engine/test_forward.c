@@ -1,0 +1,158 @@
+/* The whole model against expected outputs: checked-in ones, and reference ones. */
+#include "tests/engine/mini.h"
+
+/* Sums in f32 against sums in f64 (numpy), over five layers. */
+#define TOL_MINI 1e-5
+/* What all engines of this family must reach with f32 arithmetic. */
+#define TOL_GOLDEN 1e-4
+/* Same verbs on fewer rows: only the order of a few sums may differ. */
+#define TOL_STEP 1e-5
+
+struct outputs {
+    size_t n_ids, n_vocab, n_embd;
+    int32_t *ids;
+    struct raw_outputs got;
+};
+
+static void outputs_init(struct outputs *o, const struct engine *g, const char *stem)
+{
+    const struct engine_info *i = engine_info(g);
+    *o = (struct outputs){.n_vocab = (size_t)i->n_vocab, .n_embd = (size_t)i->n_embd};
+    o->ids = read_values(stem, "tokens", &o->n_ids);
+    assert_non_null(o->ids);
+    o->got.logits = calloc(o->n_ids * o->n_vocab, sizeof(float));
+    o->got.hidden = calloc(o->n_ids * o->n_embd, sizeof(float));
+    if (!i->has_draft) return;
+    o->got.mtp = malloc(o->n_ids * o->n_vocab * sizeof(float));
+    o->got.mtp_hidden = malloc(o->n_ids * o->n_embd * sizeof(float));
+}
+
+static void outputs_release(struct outputs *o)
+{
+    free(o->ids);
+    free(o->got.logits);
+    free(o->got.hidden);
+    free(o->got.mtp);
+    free(o->got.mtp_hidden);
+}
+
+static void compare(const float *got, const char *stem, const char *ext, double tolerance)
+{
+    size_t n;
+    float *want = read_values(stem, ext, &n);
+    if (!want) return; /* not every model has every output */
+    assert_non_null(got);
+    const double error = relative_error(got, want, n);
+    free(want);
+    if (!(error <= tolerance)) fail_msg("%s.%s: relative error %.2e", stem, ext, error);
+}
+
+static void check_model(const char *stem, const char *kernels, double tolerance)
+{
+    static const size_t STEPS[] = {1, 7, 64, SIZE_MAX};
+    struct engine *g = mini_open(stem, kernels, KV_F32);
+    struct outputs o;
+    outputs_init(&o, g, stem);
+    for (size_t i = 0; i < COUNT(STEPS); i++) {
+        const size_t step = QA_MIN(STEPS[i], o.n_ids);
+        OK(engine_raw(g, o.ids, o.n_ids, step, &o.got, ok));
+        compare(o.got.logits, stem, "logits", tolerance);
+        compare(o.got.hidden, stem, "hidden", tolerance);
+        compare(o.got.mtp, stem, "mtp", tolerance);
+        compare(o.got.mtp_hidden, stem, "mtp_hidden", tolerance);
+    }
+    outputs_release(&o);
+    engine_close(g);
+}
+
+static void mixture_with_draft_layer_computes_what_was_recorded(void **fixture)
+{
+    (void)fixture;
+    check_model(MINI_MOE, "ref", TOL_MINI);
+}
+
+static void dense_model_with_tied_head_computes_what_was_recorded(void **fixture)
+{
+    (void)fixture;
+    check_model(MINI_DENSE, "ref", TOL_MINI);
+}
+
+static void draft_row_of_the_first_token_is_zero(void **fixture)
+{
+    (void)fixture;
+    struct engine *g = mini_open(MINI_MOE, "ref", KV_F32);
+    struct outputs o;
+    outputs_init(&o, g, MINI_MOE);
+    OK(engine_raw(g, o.ids, 1, 1, &o.got, ok));
+    for (size_t i = 0; i < o.n_vocab; i++)
+        assert_true(o.got.mtp[i] == 0.0f);
+    for (size_t i = 0; i < o.n_embd; i++)
+        assert_true(o.got.mtp_hidden[i] == 0.0f);
+    outputs_release(&o);
+    engine_close(g);
+}
+
+static void any_step_size_gives_what_one_at_a_time_gives(void **fixture)
+{
+    (void)fixture;
+    enum { N = 150 }; /* more than two pages */
+    struct engine *g = mini_open(MINI_MOE, "ref", KV_F16);
+    const size_t n_vocab = (size_t)engine_info(g)->n_vocab;
+    int32_t ids[N];
+    fill_ids(ids, N, 3);
+    struct raw_outputs one = {.logits = calloc(N * n_vocab, 4), .mtp = calloc(N * n_vocab, 4)};
+    struct raw_outputs many = {.logits = calloc(N * n_vocab, 4), .mtp = calloc(N * n_vocab, 4)};
+    OK(engine_raw(g, ids, N, 1, &one, ok));
+    for (size_t step = 2; step <= N; step = step * 2 + 1) {
+        OK(engine_raw(g, ids, N, step, &many, ok));
+        assert_true(relative_error(many.logits, one.logits, N * n_vocab) < TOL_STEP);
+        assert_true(relative_error(many.mtp, one.mtp, N * n_vocab) < TOL_STEP);
+    }
+    free(one.logits), free(one.mtp), free(many.logits), free(many.mtp);
+    engine_close(g);
+}
+
+/* ---- reference files -------------------------------------------------------- */
+
+static void check_golden(const char *name)
+{
+    const char *shared = getenv("QAGENT_SHARED");
+    char stem[400], path[420];
+    snprintf(stem, sizeof stem, "%s/reference/golden/%s", shared ? shared : "", name);
+    snprintf(path, sizeof path, "%s.gguf", stem);
+    FILE *f = shared ? fopen(path, "rb") : NULL;
+    if (!f) {
+        fprintf(stderr, "SKIPPED: no reference model '%s' (QAGENT_SHARED)\n", name);
+        skip();
+    }
+    fclose(f);
+    check_model(stem, "ref", TOL_GOLDEN);
+}
+
+#define GOLDEN(function, name)           \
+    static void function(void **fixture) \
+    {                                    \
+        (void)fixture;                   \
+        check_golden(name);              \
+    }
+GOLDEN(nano_f16_agrees_with_the_reference, "nano-f16")
+GOLDEN(nano_dense_f16_agrees_with_the_reference, "nano-dense-f16")
+GOLDEN(nano_q8_0_agrees_with_the_reference, "nano-q8_0")
+GOLDEN(nano_q4_k_m_agrees_with_the_reference, "nano-q4_k_m")
+GOLDEN(nano_iq4_nl_agrees_with_the_reference, "nano-iq4_nl")
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mixture_with_draft_layer_computes_what_was_recorded),
+        cmocka_unit_test(dense_model_with_tied_head_computes_what_was_recorded),
+        cmocka_unit_test(draft_row_of_the_first_token_is_zero),
+        cmocka_unit_test(any_step_size_gives_what_one_at_a_time_gives),
+        cmocka_unit_test(nano_f16_agrees_with_the_reference),
+        cmocka_unit_test(nano_dense_f16_agrees_with_the_reference),
+        cmocka_unit_test(nano_q8_0_agrees_with_the_reference),
+        cmocka_unit_test(nano_q4_k_m_agrees_with_the_reference),
+        cmocka_unit_test(nano_iq4_nl_agrees_with_the_reference),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,408 @@
+/* Opening models: sizes and byte counts, and the words of every refusal.
+ *
+ * Refusals are provoked by changing a few bytes of the checked-in models. */
+#include "engine/session.h"
+#include "tests/engine/mini.h"
+
+/* ---- changing a file -------------------------------------------------------- */
+
+struct image {
+    char *p;
+    size_t n;
+};
+
+static struct image image_of(const char *stem)
+{
+    char path[256];
+    struct image m = {0};
+    snprintf(path, sizeof path, "%s.gguf", stem);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    m.n = (size_t)ftell(f);
+    rewind(f);
+    m.p = malloc(m.n);
+    assert_non_null(m.p);
+    assert_int_equal(fread(m.p, 1, m.n, f), m.n);
+    fclose(f);
+    return m;
+}
+
+/* First byte after `name` as a string of the file (length, then bytes). */
+static char *after(struct image m, const char *name)
+{
+    const size_t n = strlen(name);
+    const uint64_t length = n;
+    for (size_t i = 0; i + 8 + n < m.n; i++) {
+        if (memcmp(m.p + i, &length, 8) == 0 && memcmp(m.p + i + 8, name, n) == 0) {
+            return m.p + i + 8 + n;
+        }
+    }
+    fail_msg("no '%s' in the model", name);
+    return NULL;
+}
+
+static void set_int(struct image m, const char *key, int32_t v)
+{
+    memcpy(after(m, key) + 4, &v, sizeof v); /* after the value's type */
+}
+
+static void set_real(struct image m, const char *key, float v)
+{
+    memcpy(after(m, key) + 4, &v, sizeof v);
+}
+
+static void set_item(struct image m, const char *key, size_t i, int32_t v)
+{
+    memcpy(after(m, key) + 16 + 4 * i, &v, sizeof v); /* type, item type, count */
+}
+
+/* Change the last letter: the name is gone and a strange one is there. */
+static void rename_last(struct image m, const char *name)
+{
+    after(m, name)[-1] = 'X';
+}
+
+static void set_dim(struct image m, const char *tensor, size_t i, uint64_t v)
+{
+    memcpy(after(m, tensor) + 4 + 8 * i, &v, sizeof v);
+}
+
+static void set_type(struct image m, const char *tensor, uint32_t n_dims, uint32_t type)
+{
+    memcpy(after(m, tensor) + 4 + 8 * n_dims, &type, sizeof type);
+}
+
+static enum status open_image(struct engine **g, struct image m, struct err *e)
+{
+    struct engine_opts o = engine_opts_default();
+    o.model_bytes = (struct str){m.p, m.n};
+    o.kernels = "ref";
+    return engine_open(g, &o, e);
+}
+
+/* Must be refused with `text` somewhere in the line. */
+static void refuses(struct image m, const char *text)
+{
+    struct engine *g = NULL;
+    struct err e = {0};
+    const enum status st = open_image(&g, m, &e);
+    if (!st) engine_close(g);
+    free(m.p);
+    if (!st) fail_msg("opened, but must be refused: %s", text);
+    assert_int_equal(st, QA_E_FORMAT);
+    if (!strstr(e.text, text)) fail_msg("says '%s', must say '%s'", e.text, text);
+}
+
+struct bad_int {
+    const char *key;
+    int32_t value;
+    const char *text;
+};
+
+static void refuses_ints(const char *stem,
+                         const char *arch,
+                         const struct bad_int *list,
+                         size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char key[100];
+        struct image m = image_of(stem);
+        snprintf(key, sizeof key, "%s.%s", arch, list[i].key);
+        set_int(m, key, list[i].value);
+        refuses(m, list[i].text);
+    }
+}
+
+/* ---- refusals --------------------------------------------------------------- */
+
+static void inconsistent_sizes_are_refused(void **state)
+{
+    (void)state;
+    static const struct bad_int LIST[] = {
+        {"block_count",                0,   "must be 1 to 512"                                       },
+        {"block_count",                513, "must be 1 to 512"                                       },
+        {"block_count",                1,   "1 draft layers of 1 layers in all"                      },
+        {"nextn_predict_layers",       2,   "'qwen35moe.nextn_predict_layers' is 2, must be 0 to 1"  },
+        {"full_attention_interval",    0,   "'qwen35moe.full_attention_interval' is 0"               },
+        {"embedding_length",           0,   "'qwen35moe.embedding_length' is 0"                      },
+        {"attention.head_count",       0,   "0 query heads do not share 1 KV heads"                  },
+        {"attention.head_count_kv",    0,   "2 query heads do not share 0 KV heads"                  },
+        {"attention.head_count_kv",    4,   "2 query heads do not share 4 KV heads"                  },
+        {"attention.key_length",       64,  "keys of 64 and values of 32 per head must be equal"     },
+        {"attention.key_length",       0,   "'qwen35moe.attention.key_length' is 0"                  },
+        {"rope.dimension_count",       34,  "'qwen35moe.rope.dimension_count' is 34, must be 2 to 32"},
+        {"rope.dimension_count",       15,  "cannot rotate 15 values: odd"                           },
+        {"ssm.conv_kernel",            1,   "'qwen35moe.ssm.conv_kernel' is 1, must be 2 to"         },
+        {"ssm.state_size",             257, "'qwen35moe.ssm.state_size' is 257"                      },
+        {"ssm.group_count",            3,   "4 value heads do not share 3 key heads evenly"          },
+        {"ssm.inner_size",             65,  "'qwen35moe.ssm.inner_size' is 65, 4 heads of 16 make 64"},
+        {"expert_count",               513, "'qwen35moe.expert_count' is 513, must be 1 to 512"      },
+        {"expert_count",               0,   "'qwen35moe.expert_count' is 0"                          },
+        {"expert_used_count",          5,   "model uses 5 of 4 experts"                              },
+        {"expert_used_count",          0,   "'qwen35moe.expert_used_count' is 0"                     },
+        {"expert_feed_forward_length", -1,  "'qwen35moe.expert_feed_forward_length' is"              },
+    };
+    refuses_ints(MINI_MOE, "qwen35moe", LIST, COUNT(LIST));
+    static const struct bad_int DENSE[] = {
+        {"feed_forward_length", 0,  "model has no 'qwen35.feed_forward_length'"},
+        {"feed_forward_length", 96,
+         "tensor 'blk.0.ffn_gate.weight' is [32, 64, 1], must be [32, 96, 1]"  },
+    };
+    refuses_ints(MINI_DENSE, "qwen35", DENSE, COUNT(DENSE));
+}
+
+static void bad_rotation_sections_are_refused(void **state)
+{
+    (void)state;
+    static const char KEY[] = "qwen35moe.rope.dimension_sections";
+    struct image m = image_of(MINI_MOE);
+    set_item(m, KEY, 1, -1);
+    refuses(m, "'qwen35moe.rope.dimension_sections'[1] is not 0 to 32");
+    m = image_of(MINI_MOE);
+    for (size_t i = 0; i < 3; i++)
+        set_item(m, KEY, i, 0);
+    refuses(m, "leaves nothing to rotate");
+    m = image_of(MINI_MOE);
+    set_item(m, KEY, 0, 30);
+    refuses(m, "sum to 35, the head has 32");
+}
+
+static void missing_keys_are_named(void **state)
+{
+    (void)state;
+    static const char *const KEYS[] = {
+        "block_count",        "context_length",
+        "embedding_length",   "rope.dimension_sections",
+        "ssm.conv_kernel",    "ssm.inner_size",
+        "ssm.time_step_rank", "attention.layer_norm_rms_epsilon"};
+    for (size_t i = 0; i < COUNT(KEYS); i++) {
+        char key[100];
+        struct image m = image_of(MINI_MOE);
+        snprintf(key, sizeof key, "qwen35moe.%s", KEYS[i]);
+        rename_last(m, key);
+        refuses(m, key);
+    }
+    struct image m = image_of(MINI_MOE);
+    set_real(m, "qwen35moe.attention.layer_norm_rms_epsilon", -1);
+    refuses(m, "must be above 0");
+}
+
+static void other_architectures_are_refused(void **state)
+{
+    (void)state;
+    struct image m = image_of(MINI_MOE);
+    memcpy(after(m, "general.architecture") + 12, "llama2moe", 9);
+    refuses(m, "architecture 'llama2moe': only qwen35 and qwen35moe run here");
+}
+
+static void missing_unknown_and_misshapen_tensors_are_named(void **state)
+{
+    (void)state;
+    static const char *const NAMES[] = {
+        "token_embd.weight",       "output_norm.weight",        "blk.0.ssm_a",
+        "blk.3.attn_q.weight",     "blk.1.ffn_gate_inp.weight", "blk.4.nextn.eh_proj.weight",
+        "blk.4.nextn.hnorm.weight"};
+    for (size_t i = 0; i < COUNT(NAMES); i++) {
+        char text[100];
+        struct image m = image_of(MINI_MOE);
+        rename_last(m, NAMES[i]);
+        snprintf(text, sizeof text, "model has no tensor '%s'", NAMES[i]);
+        refuses(m, text);
+    }
+    struct image m = image_of(MINI_MOE); /* optional, so only the strange name is left */
+    rename_last(m, "blk.4.nextn.shared_head_norm.weight");
+    refuses(m, "tensor 'blk.4.nextn.shared_head_norm.weighX' is not part of this architecture");
+    m = image_of(MINI_MOE);
+    rename_last(m, "blk.2.ffn_up_exps.weight");
+    refuses(m, "model needs 'blk.2.ffn_gate_exps.weight' and its up, or both in one");
+    m = image_of(MINI_MOE);
+    set_dim(m, "blk.3.attn_k.weight", 1, 16);
+    refuses(m, "tensor 'blk.3.attn_k.weight' is [32, 16, 1], must be [32, 32, 1]");
+    m = image_of(MINI_MOE);
+    set_type(m, "blk.0.attn_norm.weight", 1, 8); /* 32 values: one block of q8_0 */
+    refuses(m, "tensor 'blk.0.attn_norm.weight' has format 8: f32, f16 or bf16 expected");
+}
+
+static void wrong_wishes_are_refused_in_one_line(void **state)
+{
+    (void)state;
+    struct engine *g = NULL;
+    struct err e = {0};
+    struct engine_opts o = engine_opts_default();
+    assert_int_equal(engine_open(&g, &o, &e), QA_E_USAGE);
+    o.model_path = MINI_MOE ".gguf";
+    o.kernels = "warp9";
+    assert_int_equal(engine_open(&g, &o, &e), QA_E_USAGE);
+    assert_non_null(strstr(e.text, "there are no kernels 'warp9'"));
+    o.kernels = "ref";
+    for (enum kv_type t = KV_Q8_0; t < KV_TYPE_COUNT; t++) {
+        char text[100];
+        o.kv_k = KV_F16;
+        o.kv_v = t;
+        assert_int_equal(engine_open(&g, &o, &e), QA_E_USAGE);
+        snprintf(text, sizeof text, "cache format '%s' is not supported", kv_type_name(t));
+        assert_non_null(strstr(e.text, text));
+    }
+    o.model_path = "tests/fixtures/models/none.gguf";
+    assert_int_equal(engine_open(&g, &o, &e), QA_E_IO);
+    assert_null(g);
+}
+
+/* ---- what opens ------------------------------------------------------------- */
+
+static void facts_are_exact(void **state)
+{
+    (void)state;
+    struct engine *g = mini_open(MINI_MOE, "ref", KV_F16);
+    const struct engine_info *i = engine_info(g);
+    assert_string_equal(i->arch, "qwen35moe");
+    assert_string_equal(i->name, "mini");
+    assert_string_equal(i->kernels, "ref");
+    assert_int_equal(i->n_layers, 4);
+    assert_int_equal(i->n_embd, 32);
+    assert_int_equal(i->n_vocab, 320);
+    assert_int_equal(i->n_ctx_train, 4096);
+    assert_true(i->has_draft);
+    assert_int_equal(i->chat_template.n, 0);
+    /* two attention layers, draft included: keys and values of one head of 32 in f16 */
+    assert_int_equal(i->kv_bytes_per_token, 2 * 2 * 32 * 2);
+    /* three DeltaNet layers: three rows of 128 channels, four heads of 16 x 16, f32 */
+    assert_int_equal(i->state_bytes, 3 * (3 * 128 + 4 * 16 * 16) * 4);
+
+    enum { E = 32, F = 32, C = 128, VALUE = 64, V = 320 };
+    const int delta = E * (C + VALUE + 4 + 4) + C * 4 + 4 + 4 + 16 + VALUE * E;
+    const int attention = E * (128 + 32 + 32) + 64 * E + 32 + 32;
+    const int experts = 4 * 3 * E * F, others = 2 * E + E * 4 + E + 3 * E * F;
+    const int draft = 2 * E * E + 3 * E;
+    assert_int_equal(i->n_params, 2 * V * E + E + 3 * delta + 2 * attention +
+                                      5 * (experts + others) + draft);
+    /* per token: f16 = 2, q8_0 = 34 per 32; two of four experts; one row of the embedding */
+    const int q8 = 34, mlp = 3 * E * F / 32 * q8;
+    const int ffn_bytes = 4 * (2 * E + E * 4 + E) + 2 * mlp + mlp;
+    const int delta_bytes = 2 * (E * (C + VALUE) + VALUE * E) + 4 * (E * 8 + C * 4 + 8 + 16);
+    const int attention_bytes = 2 * E * (128 + 32 + 32) + 64 * E / 32 * q8 + 4 * 64;
+    assert_int_equal(i->decode_bytes, 2 * V * E + 2 * E + 4 * E + 3 * delta_bytes +
+                                          attention_bytes + 4 * ffn_bytes);
+    engine_close(g);
+}
+
+static void a_tied_head_is_read_as_a_whole(void **state)
+{
+    (void)state;
+    struct engine *g = mini_open(MINI_DENSE, "ref", KV_F16);
+    assert_false(engine_info(g)->has_draft);
+    assert_ptr_equal(g->m->head, &g->m->embd);
+    /* everything in the file is read, and nothing twice */
+    assert_int_equal(engine_info(g)->decode_bytes, engine_info(g)->weight_bytes);
+    engine_close(g);
+}
+
+static void the_draft_layer_can_be_left_out(void **state)
+{
+    (void)state;
+    struct engine *g = NULL, *with = mini_open(MINI_MOE, "ref", KV_F16);
+    struct engine_opts o = engine_opts_default();
+    o.model_path = MINI_MOE ".gguf";
+    o.kernels = "ref";
+    o.want_draft = false;
+    OK(engine_open(&g, &o, ok));
+    assert_false(engine_info(g)->has_draft);
+    assert_int_equal(engine_info(g)->n_params, engine_info(with)->n_params);
+    assert_int_equal(2 * engine_info(g)->kv_bytes_per_token,
+                     engine_info(with)->kv_bytes_per_token);
+    engine_close(g);
+    engine_close(with);
+}
+
+static void a_model_in_memory_is_the_model_in_the_file(void **state)
+{
+    (void)state;
+    enum { N = 5, V = 320 };
+    int32_t ids[N];
+    static float a[N * V], b[N * V];
+    struct image m = image_of(MINI_MOE);
+    struct engine *g = NULL, *h = mini_open(MINI_MOE, "ref", KV_F16);
+    struct err e = {0};
+    assert_int_equal(open_image(&g, m, &e), QA_OK);
+    fill_ids(ids, N, 1);
+    OK(engine_raw(g, ids, N, N, &(struct raw_outputs){.logits = a}, ok));
+    OK(engine_raw(h, ids, N, N, &(struct raw_outputs){.logits = b}, ok));
+    assert_memory_equal(a, b, sizeof a);
+    engine_close(g);
+    engine_close(h);
+    free(m.p);
+}
+
+static void loading_reports_all_bytes(void *ctx, uint64_t done, uint64_t total)
+{
+    uint64_t *last = ctx;
+    assert_true(done >= *last && done <= total);
+    *last = done;
+}
+
+static void progress_only_grows(void **state)
+{
+    (void)state;
+    struct engine *g = NULL;
+    uint64_t last = 0;
+    struct engine_opts o = engine_opts_default();
+    o.model_path = MINI_DENSE ".gguf";
+    o.progress = (struct engine_progress){loading_reports_all_bytes, &last};
+    OK(engine_open(&g, &o, ok));
+    assert_true(last > 0 && last <= engine_info(g)->weight_bytes);
+    engine_close(g);
+}
+
+static void cache_format_names_go_both_ways(void **state)
+{
+    (void)state;
+    for (enum kv_type t = KV_F32; t < KV_TYPE_COUNT; t++) {
+        enum kv_type back = KV_TYPE_COUNT;
+        assert_true(kv_type_of(kv_type_name(t), &back));
+        assert_int_equal(back, t);
+    }
+    enum kv_type t = KV_F16;
+    assert_false(kv_type_of("f17", &t));
+    assert_int_equal(t, KV_F16);
+}
+
+/* ---- rotation --------------------------------------------------------------- */
+
+static void sections_that_leave_pairs_out_do_not_rotate_them(void **state)
+{
+    (void)state;
+    struct image m = image_of(MINI_MOE);
+    struct engine *g = NULL;
+    struct err e = {0};
+    /* 1, 1, 1 and 1 of another axis: of 8 pairs the 4th and 8th belong to it */
+    for (size_t i = 0; i < 4; i++)
+        set_item(m, "qwen35moe.rope.dimension_sections", i, 1);
+    assert_int_equal(open_image(&g, m, &e), QA_OK);
+    for (int i = 0; i < 8; i++) {
+        const double want = i % 4 == 3 ? 0 : pow(10000, -2.0 * i / 16);
+        assert_true(fabs(g->m->inv_freq[i] - want) < 1e-12);
+    }
+    engine_close(g);
+    free(m.p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inconsistent_sizes_are_refused),
+        cmocka_unit_test(bad_rotation_sections_are_refused),
+        cmocka_unit_test(missing_keys_are_named),
+        cmocka_unit_test(other_architectures_are_refused),
+        cmocka_unit_test(missing_unknown_and_misshapen_tensors_are_named),
+        cmocka_unit_test(wrong_wishes_are_refused_in_one_line),
+        cmocka_unit_test(facts_are_exact),
+        cmocka_unit_test(a_tied_head_is_read_as_a_whole),
+        cmocka_unit_test(the_draft_layer_can_be_left_out),
+        cmocka_unit_test(a_model_in_memory_is_the_model_in_the_file),
+        cmocka_unit_test(progress_only_grows),
+        cmocka_unit_test(cache_format_names_go_both_ways),
+        cmocka_unit_test(sections_that_leave_pairs_out_do_not_rotate_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,300 @@
+/* Shaping and drawing, against what the definitions say. */
+#include "engine/sampler.h"
+#include "tests/engine/mini.h"
+
+enum { V = 6 };
+static const float LOGITS[V] = {1.0f, 3.0f, 2.0f, 3.0f, -1.0f, 0.5f};
+
+struct bench {
+    struct sampler s;
+    struct dist d;
+};
+
+static int open_bench(void **state)
+{
+    static struct bench b;
+    OK(sampler_init(&b.s, V, ok));
+    OK(dist_init(&b.d, V, ok));
+    *state = &b;
+    return 0;
+}
+
+static int close_bench(void **state)
+{
+    struct bench *b = *state;
+    sampler_release(&b->s);
+    dist_release(&b->d);
+    return 0;
+}
+
+static void assert_near(double got, double want, double tolerance)
+{
+    if (!(fabs(got - want) <= tolerance)) fail_msg("%.9g, must be %.9g", got, want);
+}
+
+static struct sampling plain(float temp)
+{
+    struct sampling p = sampling_greedy();
+    p.temp = temp;
+    return p;
+}
+
+static const struct dist *shape(struct bench *b, const struct sampling *p)
+{
+    const struct sampler_past past = {0};
+    sampler_shape(&b->s, LOGITS, p, &past, &b->d);
+    return &b->d;
+}
+
+static double softmax(const float *x, int i, double temp)
+{
+    double sum = 0;
+    for (int k = 0; k < V; k++)
+        sum += exp((double)x[k] / temp);
+    return exp((double)x[i] / temp) / sum;
+}
+
+static void greedy_takes_the_largest_and_the_lowest_id_on_a_tie(void **state)
+{
+    const struct sampling p = sampling_greedy();
+    const struct dist *d = shape(*state, &p);
+    assert_int_equal(d->n, 1);
+    assert_int_equal(d->c[0].id, 1);
+    assert_near((double)d->c[0].p, 1, 0);
+}
+
+static void temperature_divides_logits(void **state)
+{
+    for (float temp = 0.5f; temp <= 2; temp *= 2) {
+        const struct sampling p = plain(temp);
+        const struct dist *d = shape(*state, &p);
+        assert_int_equal(d->n, V);
+        for (int i = 0; i < V; i++) {
+            assert_near((double)dist_p(d, i), softmax(LOGITS, i, (double)temp), 1e-6);
+        }
+    }
+}
+
+static void top_k_keeps_the_k_best_lower_ids_first(void **state)
+{
+    struct sampling p = plain(1);
+    p.top_k = 1;
+    assert_int_equal(shape(*state, &p)->c[0].id, 1);
+    p.top_k = 3;
+    const struct dist *d = shape(*state, &p);
+    assert_int_equal(d->n, 3);
+    assert_int_equal(d->c[0].id, 1);
+    assert_int_equal(d->c[1].id, 3);
+    assert_int_equal(d->c[2].id, 2);
+    const double sum = 2 * exp(3) + exp(2);
+    assert_near((double)d->c[2].p, exp(2) / sum, 1e-6);
+    p.top_k = V + 3; /* more than there are: off */
+    assert_int_equal(shape(*state, &p)->n, V);
+}
+
+static void top_p_keeps_the_smallest_set_that_reaches_it(void **state)
+{
+    struct sampling p = plain(1);
+    const double two = softmax(LOGITS, 1, 1) + softmax(LOGITS, 3, 1);
+    p.top_p = (float)(two - 0.01);
+    assert_int_equal(shape(*state, &p)->n, 2);
+    p.top_p = (float)(two + 0.01);
+    assert_int_equal(shape(*state, &p)->n, 3);
+    p.top_p = 0.01f;
+    assert_int_equal(shape(*state, &p)->n, 1); /* never none */
+    assert_int_equal(shape(*state, &p)->c[0].id, 1);
+}
+
+static void top_p_looks_at_what_top_k_left(void **state)
+{
+    struct sampling p = plain(1);
+    p.top_k = 3;
+    p.top_p = 0.8f; /* of three: 0.42 + 0.42 reach it; of all: 0.36 + 0.36 do not */
+    assert_int_equal(shape(*state, &p)->n, 2);
+}
+
+static void min_p_is_relative_to_the_best(void **state)
+{
+    struct sampling p = plain(1);
+    p.min_p = 0.3f; /* e^-1 = 0.37 stays, e^-2 goes */
+    assert_int_equal(shape(*state, &p)->n, 3);
+    p.min_p = 0.4f;
+    assert_int_equal(shape(*state, &p)->n, 2);
+    p.min_p = 5; /* nonsense keeps the best */
+    assert_int_equal(shape(*state, &p)->n, 2);
+}
+
+/* ---- penalties and mask ----------------------------------------------------- */
+
+static void penalties_touch_each_seen_token_once(void **state)
+{
+    struct bench *b = *state;
+    static const int32_t IDS[] = {4, 1, 1, 1}, BURST[] = {2, 1};
+    struct sampling p = plain(1);
+    p.presence_penalty = 0.5f;
+    p.repetition_penalty = 2;
+    const struct sampler_past past = {.ids = IDS, .n_ids = 4, .burst = BURST, .n_burst = 2};
+    sampler_shape(&b->s, LOGITS, &p, &past, &b->d);
+    /* positive logits are divided, negative ones multiplied, then presence is taken off */
+    static const float WANT[V] = {1, 1.0f, 0.5f, 3, -2.5f, 0.5f};
+    for (int i = 0; i < V; i++) {
+        assert_near((double)dist_p(&b->d, i), softmax(WANT, i, 1), 1e-6);
+    }
+}
+
+static void penalties_look_back_only_so_far(void **state)
+{
+    struct bench *b = *state;
+    static const int32_t IDS[] = {0, 1, 3}, BURST[] = {2};
+    struct sampling p = plain(1);
+    p.presence_penalty = 1;
+    p.penalty_last_n = 2; /* 3 and 2 */
+    const struct sampler_past past = {.ids = IDS, .n_ids = 3, .burst = BURST, .n_burst = 1};
+    sampler_shape(&b->s, LOGITS, &p, &past, &b->d);
+    static const float WANT[V] = {1, 3, 1, 2, -1, 0.5f};
+    for (int i = 0; i < V; i++) {
+        assert_near((double)dist_p(&b->d, i), softmax(WANT, i, 1), 1e-6);
+    }
+}
+
+static void forbid_odd(void *ctx, const int32_t *burst, int n_burst, float *logits, int n_vocab)
+{
+    (void)burst, (void)n_burst;
+    for (int i = 1; i < n_vocab; i += 2)
+        logits[i] = -INFINITY;
+    ++*(int *)ctx;
+}
+
+static void masked_tokens_have_no_share(void **state)
+{
+    struct bench *b = *state;
+    int n_calls = 0;
+    const struct sampler_past past = {.mask = forbid_odd, .mask_ctx = &n_calls};
+    const double sum = exp(1) + exp(2) + exp(-1);
+    for (int top_k = 0; top_k <= 4; top_k += 4) {
+        struct sampling p = plain(1);
+        p.top_k = top_k;
+        sampler_shape(&b->s, LOGITS, &p, &past, &b->d);
+        assert_int_equal(b->d.n, 3);
+        assert_near((double)dist_p(&b->d, 2), exp(2) / sum, 1e-6);
+        assert_near((double)dist_p(&b->d, 1), 0, 0);
+    }
+    const struct sampling greedy = sampling_greedy();
+    sampler_shape(&b->s, LOGITS, &greedy, &past, &b->d);
+    assert_int_equal(b->d.c[0].id, 2);
+    assert_int_equal(n_calls, 3);
+}
+
+static void log_probabilities_know_the_mask_but_not_temperature_or_penalties(void **state)
+{
+    struct bench *b = *state;
+    static const int32_t IDS[] = {2};
+    int n_calls = 0;
+    struct sampling p = plain(0.3f);
+    p.repetition_penalty = 3;
+    p.top_k = 1;
+    const struct sampler_past past = {
+        .ids = IDS, .n_ids = 1, .mask = forbid_odd, .mask_ctx = &n_calls, .want_logprob = true};
+    sampler_shape(&b->s, LOGITS, &p, &past, &b->d);
+    const double sum = exp(1) + exp(2) + exp(-1);
+    assert_near((double)sampler_logprob(&b->s, LOGITS, 2), 2 - log(sum), 1e-6);
+}
+
+static void rows_that_are_not_numbers_still_give_an_id(void **state)
+{
+    struct bench *b = *state;
+    const float bad[V] = {NAN, NAN, 2, NAN, INFINITY, NAN},
+                worse[V] = {NAN, NAN, NAN, NAN, NAN, NAN};
+    const struct sampler_past past = {0};
+    for (float temp = 0; temp <= 1; temp++) {
+        const struct sampling p = plain(temp);
+        sampler_shape(&b->s, bad, &p, &past, &b->d);
+        assert_int_equal(b->d.c[0].id, 4);
+        sampler_shape(&b->s, worse, &p, &past, &b->d);
+        assert_int_equal(b->d.n, 1);
+        assert_true(b->d.c[0].id >= 0 && b->d.c[0].id < V);
+    }
+}
+
+/* ---- drawing ---------------------------------------------------------------- */
+
+/* Sum of (seen - expected)^2 / expected. */
+static double chi_square(const int *seen, const double *p, int n, int n_draws)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        const double want = p[i] * n_draws;
+        if (want > 0) sum += (seen[i] - want) * (seen[i] - want) / want;
+    }
+    return sum;
+}
+
+static void draws_follow_the_distribution_and_the_seed(void **state)
+{
+    enum { N = 20000 };
+    const struct sampling p = plain(1);
+    const struct dist *d = shape(*state, &p);
+    struct rng r, again;
+    int seen[V] = {0};
+    double want[V];
+    rng_init(&r, 42, 1);
+    rng_init(&again, 42, 1);
+    for (int i = 0; i < N; i++) {
+        const int32_t id = dist_draw(d, &r);
+        seen[id]++;
+        assert_int_equal(id, dist_draw(d, &again));
+    }
+    for (int i = 0; i < V; i++)
+        want[i] = softmax(LOGITS, i, 1);
+    assert_true(chi_square(seen, want, V, N) < 20.5); /* 5 degrees: p = 0.001 */
+}
+
+static void accepting_drafts_leaves_the_target_distribution(void **state)
+{
+    enum { N = 40000 };
+    struct bench *b = *state;
+    static const double P[V] = {0.05, 0.4, 0.1, 0.25, 0.2, 0},
+                        Q[V] = {0.3, 0.1, 0.1, 0, 0.1, 0.4};
+    struct dist p, q;
+    struct rng r;
+    int seen[V] = {0}, n_accepted = 0;
+    OK(dist_init(&p, V, ok));
+    OK(dist_init(&q, V, ok));
+    rng_init(&r, 9, 1);
+    for (int k = 0; k < N; k++) {
+        p.n = q.n = 0;
+        for (int32_t i = 0; i < V; i++) {
+            if (P[i] > 0) p.c[p.n++] = (struct candidate){i, (float)P[i]};
+            if (Q[i] > 0) q.c[q.n++] = (struct candidate){i, (float)Q[i]};
+        }
+        const int32_t draft = dist_draw(&q, &r);
+        const bool stands = sampler_accept(&b->s, &p, &q, draft, &r);
+        n_accepted += stands;
+        seen[stands ? draft : dist_draw(&p, &r)]++;
+    }
+    assert_int_equal(seen[5], 0);
+    assert_true(chi_square(seen, P, V, N) < 18.5); /* 4 degrees: p = 0.001 */
+    assert_near((double)n_accepted / N, 0.05 + 0.1 + 0.1 + 0.1, 0.01); /* sum of min */
+    dist_release(&p);
+    dist_release(&q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(greedy_takes_the_largest_and_the_lowest_id_on_a_tie),
+        cmocka_unit_test(temperature_divides_logits),
+        cmocka_unit_test(top_k_keeps_the_k_best_lower_ids_first),
+        cmocka_unit_test(top_p_keeps_the_smallest_set_that_reaches_it),
+        cmocka_unit_test(top_p_looks_at_what_top_k_left),
+        cmocka_unit_test(min_p_is_relative_to_the_best),
+        cmocka_unit_test(penalties_touch_each_seen_token_once),
+        cmocka_unit_test(penalties_look_back_only_so_far),
+        cmocka_unit_test(masked_tokens_have_no_share),
+        cmocka_unit_test(log_probabilities_know_the_mask_but_not_temperature_or_penalties),
+        cmocka_unit_test(rows_that_are_not_numbers_still_give_an_id),
+        cmocka_unit_test(draws_follow_the_distribution_and_the_seed),
+        cmocka_unit_test(accepting_drafts_leaves_the_target_distribution),
+    };
+    return cmocka_run_group_tests(tests, open_bench, close_bench);
+}

@@ -1,0 +1,224 @@
+/* test_str.c - slices, bounded buffers, error lines and files of engine/base. */
+#include "engine/base/file.h"
+#include "engine/base/rng.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void slices_are_cut_found_and_trimmed(void **state)
+{
+    const struct str s = STR("one two");
+    assert_true(str_eq(str_cut(s, 4, 7), STR("two")));
+    assert_int_equal(str_cut(s, 5, 3).n, 0);
+    assert_true(str_eq(str_cut(s, 4, 99), STR("two")));
+    assert_int_equal(str_cut(s, 99, 100).n, 0);
+    assert_int_equal(str_find(s, STR("two")), 4);
+    assert_int_equal(str_find(s, STR("twos")), SIZE_MAX);
+    assert_int_equal(str_find(s, STR("")), 0);
+    assert_int_equal(str_find(STR(""), STR("a")), SIZE_MAX);
+    assert_true(str_starts(s, STR("one")) && !str_starts(s, STR("two")));
+    assert_true(str_ends(s, STR("two")) && !str_ends(STR("o"), STR("two")));
+    assert_true(str_eq(str_trim(STR(" \t\r\n a b \v\f")), STR("a b")));
+    assert_int_equal(str_trim(STR(" \n ")).n, 0);
+    assert_true(str_eq(str_of(NULL), STR("")));
+    assert_true(str_eq(STR("a\0b"), STR("a\0b")) && !str_eq(STR("a\0b"), STR("a\0c")));
+}
+
+static void integers_are_read_whole_and_within_bounds(void **state)
+{
+    static const struct {
+        struct str text;
+        int64_t lo, hi, value;
+        bool ok;
+    } CASES[] = {
+        {STR("0"),                           0,         9,         0,         true },
+        {STR("-7"),                          -9,        9,         -7,        true },
+        {STR("9223372036854775807"),         0,         INT64_MAX, INT64_MAX, true },
+        {STR("9223372036854775808"),         0,         INT64_MAX, 0,         false},
+        {STR("-9223372036854775808"),        INT64_MIN, 0,         INT64_MIN, true },
+        {STR("10"),                          0,         9,         0,         false},
+        {STR(""),                            0,         9,         0,         false},
+        {STR(" 1"),                          0,         9,         0,         false},
+        {STR("1 "),                          0,         9,         0,         false},
+        {STR("1x"),                          0,         9,         0,         false},
+        {STR("1\0"),                         0,         9,         0,         false},
+        {STR("0x1"),                         0,         9,         0,         false},
+        {STR("-"),                           -9,        9,         0,         false},
+        {STR("000000000000000000000000001"), 0,         9,         0,         false}, /* longer than any number */
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        int64_t v = 77;
+        const bool ok = str_to_i64(CASES[i].text, CASES[i].lo, CASES[i].hi, &v);
+        if (ok != CASES[i].ok) fail_msg("'%s'", CASES[i].text.p);
+        assert_true(v == (ok ? CASES[i].value : 77));
+    }
+}
+
+static void numbers_are_read_whole(void **state)
+{
+    double v = 0;
+    assert_true(str_to_f64(STR("0.25"), &v) && v == 0.25);
+    assert_true(str_to_f64(STR("-1e3"), &v) && v == -1000);
+    assert_false(str_to_f64(STR("nan"), &v) || str_to_f64(STR(""), &v) ||
+                 str_to_f64(STR("1.5 "), &v) || str_to_f64(STR(" 1"), &v) ||
+                 str_to_f64(STR("1,5"), &v) || str_to_f64(STR("1e999"), &v));
+    assert_true(v == -1000);
+}
+
+static void ill_formed_utf8_is_seen(void **state)
+{
+    static const struct str GOOD[] = {
+        STR(""),
+        STR("a\x7F"),
+        STR("\xC2\x80"),
+        STR("\xE0\xA0\x80"),
+        STR("\xED\x9F\xBF"),
+        STR("\xEF\xBF\xBF"),
+        STR("\xF0\x90\x80\x80"),
+        STR("\xF4\x8F\xBF\xBF"),
+        STR("\0"),
+    };
+    static const struct str BAD[] = {
+        STR("\x80"),
+        STR("\xC0\x80"),
+        STR("\xC1\xBF"),
+        STR("\xC2"),
+        STR("\xC2\x41"),
+        STR("\xE0\x9F\xBF"),
+        STR("\xED\xA0\x80"),
+        STR("\xE2\x82"),
+        STR("\xF0\x8F\xBF\xBF"),
+        STR("\xF4\x90\x80\x80"),
+        STR("\xF5\x80\x80\x80"),
+        STR("\xF0\x9F\x91"),
+        STR("a\xFF"),
+    };
+    for (size_t i = 0; i < COUNT(GOOD); i++) {
+        assert_true(str_is_utf8(GOOD[i]));
+    }
+    for (size_t i = 0; i < COUNT(BAD); i++) {
+        if (str_is_utf8(BAD[i])) fail_msg("case %zu is taken for good", i);
+    }
+}
+
+static void a_buffer_grows_to_its_maximum_and_remembers_the_overflow(void **state)
+{
+    struct err e = {0};
+    struct str_buf b;
+    str_buf_init(&b, 1000);
+    for (int i = 0; i < 100; i++) {
+        str_buf_addf(&b, "%09d|", i);
+    }
+    assert_int_equal(b.n, 1000);
+    assert_int_equal(str_buf_check(&b, "list", &e), QA_OK);
+    assert_string_equal(b.p + 990, "000000099|");
+    str_buf_add_char(&b, 'x');
+    assert_int_equal(b.n, 1000);
+    assert_int_equal(str_buf_check(&b, "list", &e), QA_E_LIMIT);
+    assert_non_null(strstr(e.text, "list"));
+    str_buf_add_z(&b, ""); /* still bad */
+    assert_int_equal(b.bad, QA_E_LIMIT);
+    assert_null(str_buf_take(&b));
+    str_buf_reset(&b);
+    str_buf_add_z(&b, "again");
+    assert_int_equal(str_buf_check(&b, "list", &e), QA_OK);
+    char *p = str_buf_take(&b);
+    assert_string_equal(p, "again");
+    free(p);
+    str_buf_release(&b);
+}
+
+static void an_error_line_gathers_context_in_front(void **state)
+{
+    struct err e = {0};
+    assert_int_equal(err_set(&e, QA_E_IO, "key '%s': absent", "x"), QA_E_IO);
+    assert_int_equal(err_wrap(&e, QA_E_FORMAT, "file '%s'", "y"), QA_E_FORMAT);
+    assert_string_equal(e.text, "file 'y': key 'x': absent");
+    assert_int_equal(e.code, QA_E_FORMAT);
+    assert_int_equal(err_errno(&e, QA_E_IO, ENOENT, "cannot open 'z'"), QA_E_IO);
+    assert_string_equal(e.text, "cannot open 'z': no such file or directory");
+    assert_int_equal(err_set(NULL, QA_E_LIMIT, "nobody listens"), QA_E_LIMIT);
+    char longer[400];
+    memset(longer, 'a', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    err_set(&e, QA_E_IO, "%s", longer);
+    err_wrap(&e, QA_E_IO, "%s", longer);
+    assert_int_equal(strlen(e.text), sizeof e.text - 1);
+}
+
+static void files_are_replaced_read_and_mapped(void **state)
+{
+    struct err e = {0};
+    char folder[] = "build/test_str.XXXXXX";
+    assert_int_equal(file_make_dirs("build", &e), QA_OK);
+    assert_non_null(mkdtemp(folder));
+    char path[64];
+    snprintf(path, sizeof path, "%s/file", folder);
+    assert_int_equal(file_write(path, STR("first"), &e), QA_OK);
+    assert_int_equal(file_write(path, STR("second\0\n"), &e), QA_OK);
+    struct str_buf b;
+    str_buf_init(&b, 8);
+    assert_int_equal(file_read(&b, path, &e), QA_OK);
+    assert_true(str_eq(str_buf_str(&b), STR("second\0\n")));
+    assert_int_equal(file_read(&b, path, &e), QA_E_LIMIT); /* twice is too much */
+    str_buf_release(&b);
+    struct file_map m = {0};
+    assert_int_equal(file_map_open(&m, path, &e), QA_OK);
+    assert_int_equal(m.n, 8);
+    assert_memory_equal(m.p, "second\0\n", 8);
+    file_map_close(&m);
+    file_map_close(&m); /* twice is fine */
+    assert_int_equal(file_write(path, STR(""), &e), QA_OK);
+    assert_int_equal(file_map_open(&m, path, &e), QA_E_FORMAT);
+    assert_null(m.p);
+    assert_int_equal(file_map_open(&m, folder, &e), QA_E_IO);
+    unlink(path);
+    assert_int_equal(file_map_open(&m, path, &e), QA_E_IO);
+    assert_int_equal(rmdir(folder), 0); /* no temporary file was left */
+}
+
+static void the_same_seed_gives_the_same_numbers(void **state)
+{
+    struct rng a;
+    struct rng b;
+    struct rng c;
+    rng_init(&a, 42, 54);
+    rng_init(&b, 42, 54);
+    rng_init(&c, 42, 55);
+    /* First outputs of PCG32 for this seed and stream, from its paper's program. */
+    static const uint32_t WANT[] = {0xA15C02B7U, 0x7B47F409U, 0xBA1D3330U,
+                                    0x83D2F293U, 0xBFA4784BU, 0xCBED606EU};
+    int n_same = 0;
+    for (size_t i = 0; i < COUNT(WANT); i++) {
+        const uint32_t x = rng_u32(&a);
+        assert_int_equal(x, WANT[i]);
+        assert_int_equal(x, rng_u32(&b));
+        n_same += x == rng_u32(&c);
+    }
+    assert_true(n_same < 2);
+    for (int i = 0; i < 1000; i++) {
+        assert_true(rng_below(&a, 7) < 7);
+        const double u = rng_unit(&a);
+        assert_true(u >= 0 && u < 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slices_are_cut_found_and_trimmed),
+        cmocka_unit_test(integers_are_read_whole_and_within_bounds),
+        cmocka_unit_test(numbers_are_read_whole),
+        cmocka_unit_test(ill_formed_utf8_is_seen),
+        cmocka_unit_test(a_buffer_grows_to_its_maximum_and_remembers_the_overflow),
+        cmocka_unit_test(an_error_line_gathers_context_in_front),
+        cmocka_unit_test(files_are_replaced_read_and_mapped),
+        cmocka_unit_test(the_same_seed_gives_the_same_numbers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

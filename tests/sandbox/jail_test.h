@@ -1,0 +1,129 @@
+/* jail_test.h - what the tests of the sandbox share. */
+#ifndef QA_JAIL_TEST_H
+#define QA_JAIL_TEST_H
+
+#include "engine/base/str.h"
+#include "sandbox/sandbox.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Open at the strongest level, or fail the test with the reason. */
+static inline struct sandbox *jail_open(void)
+{
+    struct err e = {0};
+    struct sandbox *s = NULL;
+    const struct sandbox_opts o = {.level = SANDBOX_AUTO};
+    if (sandbox_open(&s, &o, &e)) fail_msg("sandbox_open: %s", e.text);
+    return s;
+}
+
+static inline struct run_result jail_run_limited(struct sandbox *s,
+                                                 const char *code,
+                                                 enum run_mode mode,
+                                                 const struct run_limits *limits)
+{
+    struct err e = {0};
+    struct run_result r = {0};
+    if (sandbox_run(s, str_of(code), mode, limits, NULL, &r, &e)) fail_msg("run: %s", e.text);
+    return r;
+}
+
+static inline struct run_result jail_run(struct sandbox *s, const char *code)
+{
+    const struct run_limits limits = run_limits_default();
+    return jail_run_limited(s, code, RUN_CELL, &limits);
+}
+
+/* Processes of the uids that jails of process `pid` use: its slots as root, the user
+ * itself otherwise. */
+static inline int jail_processes(pid_t pid)
+{
+    const unsigned long first = 1000000000UL + (unsigned long)pid % 4194304 * 256 % 1000000000;
+    const bool is_root = geteuid() == 0;
+    DIR *d = opendir("/proc");
+    int n = 0;
+    for (struct dirent *f; d && (f = readdir(d));) {
+        char path[300];
+        struct stat st;
+        if (f->d_name[0] < '0' || f->d_name[0] > '9') continue;
+        snprintf(path, sizeof path, "/proc/%s/status", f->d_name);
+        FILE *status = fopen(path, "r");
+        unsigned long uid = 0;
+        char line[256];
+        while (status && fgets(line, sizeof line, status)) {
+            if (sscanf(line, "Uid: %lu", &uid) == 1) break;
+        }
+        if (status) fclose(status);
+        (void)st;
+        if (is_root ? uid >= first && uid < first + 256 : uid == geteuid()) n++;
+    }
+    if (d) closedir(d);
+    return n;
+}
+
+static inline int open_descriptors(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    int n = 0;
+    while (d && readdir(d)) {
+        n++;
+    }
+    if (d) closedir(d);
+    return n;
+}
+
+/* Run this very program again as an ordinary user, `argument` its only argument;
+ * its exit status.  The uid is one that nobody else has, so that its processes can
+ * be counted. */
+static inline int again_as_user(const char *argument)
+{
+    const int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        const uid_t uid = 40000 + (uid_t)getpid() % 20000;
+        char *argv[] = {(char *)"again", (char *)argument, NULL};
+        char *environment[] = {(char *)"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+        if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)) _exit(1);
+        if (chdir("/")) _exit(1);
+        syscall(SYS_execveat, self, "", argv, environment, AT_EMPTY_PATH);
+        _exit(1);
+    }
+    int status = 1;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    close(self);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* Whether this user can have a jail at all; says why not. */
+static inline bool is_jail_possible(void)
+{
+    struct err e = {0};
+    struct sandbox *s = NULL;
+    const struct sandbox_opts o = {.level = SANDBOX_AUTO};
+    if (sandbox_open(&s, &o, &e)) {
+        fprintf(stderr, "SKIPPED: no sandbox for uid %d: %s\n", (int)geteuid(), e.text);
+        return false;
+    }
+    fprintf(stderr, "uid %d: %s\n", (int)geteuid(), sandbox_statement(s));
+    sandbox_close(s);
+    return true;
+}
+
+#endif
