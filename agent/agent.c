@@ -291,6 +291,7 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         .is_thinking = p.is_thinking,
         .may_call = !p.is_answer,
         .opening = &opening,
+        .name = a->is_tiny ? &r->name : NULL,
         .think_tokens = p.think_tokens,
         .max_tokens = p.max_tokens,
         .tools = a->tools,
@@ -310,6 +311,20 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
 }
 
 /* ---- a run ---- */
+
+/* The asked name as it follows "def". */
+static enum status encode_name(struct run *r, struct err *e)
+{
+    struct str_buf b;
+    if (!r->task.name.n) return QA_OK;
+    str_buf_init(&b, r->task.name.n + 8);
+    str_buf_add_char(&b, ' ');
+    str_buf_add(&b, r->task.name);
+    const enum status st =
+        engine_encode(r->a->opts.engine, str_buf_str(&b), SPECIAL_NONE, &r->name, e);
+    str_buf_release(&b);
+    return st;
+}
 
 static void log_start(struct run *r, struct str task)
 {
@@ -441,6 +456,7 @@ static void release_run(struct run *r)
 {
     if (r->has_mark) session_drop_mark(r->a->session, r->mark);
     chat_text_release(&r->pending);
+    ids_release(&r->name);
     candidate_release(&r->best);
     transcript_close(r->log);
     free(r->prose);
@@ -467,7 +483,8 @@ enum status agent_run(struct agent *a,
 
     enum status st = open_log(&r, &own);
     if (st) goto fail; /* nothing has happened yet: an error of the caller's */
-    st = add_task(&r, task, &own);
+    st = encode_name(&r, &own);
+    if (!st) st = add_task(&r, task, &own);
     announce_start(&r, task);
     if (!st) st = iterate(&r, &spent, &own);
     if (st == QA_E_STOP) {

@@ -37,10 +37,15 @@ void protocol_init(struct protocol *p,
                    const struct protocol_ids *ids,
                    enum protocol_phase phase,
                    bool may_call,
-                   const struct ids *opening)
+                   const struct ids *opening,
+                   const struct ids *name)
 {
-    *p = (struct protocol){
-        .ids = ids, .opening = opening, .phase = phase, .may_call = may_call, .last = '\n'};
+    *p = (struct protocol){.ids = ids,
+                           .opening = opening,
+                           .name = name,
+                           .phase = phase,
+                           .may_call = may_call,
+                           .last = '\n'};
 }
 
 static bool is_blank(struct str s)
@@ -59,9 +64,29 @@ static void step_text(struct protocol *p, int32_t id)
     }
 }
 
+/* Follow the beginning of the line; "def" there is followed by the name, once. */
+static void step_line(struct protocol *p, struct str piece)
+{
+    if (p->is_naming) {
+        p->is_naming = ++p->n_named < p->name->n;
+        return;
+    }
+    for (size_t i = 0; i < piece.n; i++) {
+        if (piece.p[i] == '\n') {
+            p->n_line = 0;
+        } else if (p->n_line < sizeof p->line) {
+            p->line[p->n_line++] = piece.p[i];
+        }
+    }
+    if (p->name && p->name->n && !p->n_named) {
+        p->is_naming = p->n_line == 3 && memcmp(p->line, "def", 3) == 0;
+    }
+}
+
 void protocol_step(struct protocol *p, int32_t id)
 {
     if (engine_is_stop(p->ids->g, id)) return;
+    if (p->phase != PROTOCOL_THINK) step_line(p, engine_piece(p->ids->g, id));
     switch (p->phase) {
     case PROTOCOL_THINK: {
         const struct str piece = engine_piece(p->ids->g, id);
@@ -103,6 +128,16 @@ static bool wants_out(const struct protocol_ids *ids, const float *logits, int n
     return best == ids->call_open || engine_is_stop(ids->g, best);
 }
 
+const int32_t *protocol_forced(const struct protocol *p, size_t *n)
+{
+    if (p->phase == PROTOCOL_OPEN) {
+        *n = p->opening->n - p->n_opened;
+        return p->opening->p + p->n_opened;
+    }
+    *n = p->is_naming ? p->name->n - p->n_named : 0;
+    return *n ? p->name->p + p->n_named : NULL;
+}
+
 void protocol_mask(void *ctx, const int32_t *burst, int n_burst, float *logits, int n_vocab)
 {
     struct protocol p = *(const struct protocol *)ctx;
@@ -110,12 +145,10 @@ void protocol_mask(void *ctx, const int32_t *burst, int n_burst, float *logits, 
     for (int i = 0; i < n_burst; i++) {
         protocol_step(&p, burst[i]);
     }
-    if (p.phase == PROTOCOL_CLOSED) {
-        allow_only(ids->turn_end, logits, n_vocab);
-        return;
-    }
-    if (p.phase == PROTOCOL_OPEN) {
-        allow_only(p.opening->p[p.n_opened], logits, n_vocab);
+    size_t n_forced;
+    const int32_t *forced = protocol_forced(&p, &n_forced);
+    if (n_forced || p.phase == PROTOCOL_CLOSED) {
+        allow_only(n_forced ? forced[0] : ids->turn_end, logits, n_vocab);
         return;
     }
     if (p.phase == PROTOCOL_THINK && wants_out(ids, logits, n_vocab)) {

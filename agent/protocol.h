@@ -7,6 +7,9 @@
  *   CALL    only </tool_call> among the control tokens
  *   CLOSED  only the end of the turn
  *
+ * A very small model miscopies long names, so the name of the asked function can be
+ * forced: it follows the first "def" that begins a line outside thinking.
+ *
  * A turn starts in THINK, OPEN or TEXT; </think> goes to OPEN or TEXT, <tool_call> to
  * CALL, </tool_call> to CLOSED.  The state is a function of the tokens alone: the mask
  * steps a copy over the burst.  The prompt is never changed for any of this. */
@@ -36,6 +39,7 @@ enum protocol_phase {
 struct protocol {
     const struct protocol_ids *ids;
     const struct ids *opening; /* forced after </think>; borrowed; may be empty */
+    const struct ids *name;    /* forced after the first "def" of a line; may be NULL */
     enum protocol_phase phase;
     bool may_call;
     bool has_text;   /* text that is not blank, opening not counted     */
@@ -43,15 +47,22 @@ struct protocol {
     int n_think;     /* tokens of thinking                              */
     int n_blank;     /* tokens of text while there was only white space */
     char last;       /* last byte of thinking                           */
+    char line[4];    /* how the line outside thinking begins            */
+    size_t n_line;   /* its bytes, at most sizeof line counted          */
+    size_t n_named;  /* of name                                         */
+    bool is_naming;  /* within name                                     */
 };
 
 void protocol_init(struct protocol *p,
                    const struct protocol_ids *ids,
                    enum protocol_phase phase,
                    bool may_call,
-                   const struct ids *opening);
+                   const struct ids *opening,
+                   const struct ids *name);
 /* One more token of the turn, sampled or appended. */
 void protocol_step(struct protocol *p, int32_t id);
+/* Tokens that must follow now, whatever the model wants; *n = 0 when it is free. */
+const int32_t *protocol_forced(const struct protocol *p, size_t *n);
 /* A mask_fn; ctx is a struct protocol *, which is not changed. */
 void protocol_mask(void *ctx, const int32_t *burst, int n_burst, float *logits, int n_vocab);
 

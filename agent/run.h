@@ -37,6 +37,7 @@ void candidate_release(struct candidate *c);
 struct run {
     struct agent *a;
     struct task task;
+    struct ids name; /* of the task, as it follows "def" */
     struct budget budget;
     struct rng rng;
     struct transcript *log; /* NULL: none */

@@ -100,9 +100,9 @@ static enum status step(struct turn *t,
     if (p->phase == PROTOCOL_CLOSED) return QA_OK;
 
     *is_over = false;
-    if (p->phase == PROTOCOL_OPEN) {
-        return append_ids(t, a, p, a->opening->p + p->n_opened, a->opening->n - p->n_opened, e);
-    }
+    size_t n_forced;
+    const int32_t *forced = protocol_forced(p, &n_forced);
+    if (n_forced) return append_ids(t, a, p, forced, n_forced, e);
     if (is_time_to_close(p, a->think_tokens)) return close_thinking(t, a, p, e);
 
     const struct decode_args d = {
@@ -139,7 +139,7 @@ enum status turn_run(struct turn *out, const struct turn_args *a, struct err *e)
                   a->is_thinking  ? PROTOCOL_THINK
                   : a->opening->n ? PROTOCOL_OPEN
                                   : PROTOCOL_TEXT,
-                  a->may_call, a->opening);
+                  a->may_call, a->opening, a->name);
     stream_init(&t.stream, a->is_thinking, a->tools);
     t.stream.sink = a->sink;
     t.stream.sink_ctx = a->sink_ctx;

@@ -23,6 +23,7 @@ struct turn_args {
     bool is_thinking;          /* the prompt left <think> open                        */
     bool may_call;             /* false on an answer step                             */
     const struct ids *opening; /* after </think>, or at once when not thinking        */
+    const struct ids *name;    /* forced after the first "def"; NULL: none            */
     int think_tokens;          /* thinking is closed by then; soft close a bit earlier */
     int64_t max_tokens;        /* of this turn                                        */
     const json_t *tools;

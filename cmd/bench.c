@@ -267,7 +267,9 @@ static enum status measure(struct bench *b, struct err *e)
                        (long long)b->o.n_gen);
     b->o.n_prompt = QA_MIN(b->o.n_prompt, room);
     enum status st = make_ids(b, QA_MAX(b->o.n_prompt, DEPTHS[N_DEPTHS - 1]), e);
-    if (!st) st = probe_machine(&b->machine, i->n_threads, e);
+    if (!st)
+        st = probe_machine(&b->machine, i->n_threads,
+                           str_starts(str_of(i->kernels), STR("avx")), e);
     if (!st) st = measure_prefill(b, e);
     if (!st) st = measure_depths(b, 0, room, e);
     if (!st && n_draft > 0) st = measure_depths(b, n_draft, room, e);
@@ -309,8 +311,9 @@ static void print_header(const struct bench *b)
     printf("\nmachine  %s, %d threads, kernels %s\n", cpu_name(cpu, sizeof cpu), i->n_threads,
            i->kernels);
     printf("limits   read %.1f GB/s, f32 multiply-add %.1f GFLOP/s, "
-           "16-bit integer multiply-add %.1f Gop/s (baseline instructions)\n\n",
-           b->machine.read_gbs, b->machine.f32_gflops, b->machine.int_gops);
+           "16-bit integer multiply-add %.1f Gop/s (%s instructions)\n\n",
+           b->machine.read_gbs, b->machine.f32_gflops, b->machine.int_gops,
+           b->machine.instructions);
 }
 
 static void print_text(const struct bench *b)

@@ -1,6 +1,7 @@
 /* doctor.c - `qagent doctor`: this machine, and a proof of every sandbox layer. */
 #include "cmd/cmd.h"
 #include "cmd/opt.h"
+#include "engine/base/cpu.h"
 #include "sandbox/sandbox.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@ enum { KEY_LEVEL = 0x100 };
 
 static const struct argp_option OPTIONS[] = {
     {"level", KEY_LEVEL, "NAME", 0, "jail to examine: auto, full, user, seccomp", 0},
-    {0                                                                             },
+    {0},
 };
 
 static error_t option(int key, char *arg, struct argp_state *state)
@@ -55,15 +56,20 @@ int doctor_main(int argc, char **argv)
     const struct argp parser = {
         .options = OPTIONS,
         .parser = option,
-        .doc = "This machine: CPU kernels, GPU, Python, and a proof of every sandbox layer by "
-               "attacking it.\v"
-               "Exit: 0 everything holds, 7 the jail cannot be set up or a layer does not hold.\n"
-               "Example: qagent doctor",
+        .doc =
+            "This machine: CPU kernels, GPU, Python, and a proof of every sandbox layer by "
+            "attacking it.\v"
+            "Exit: 0 everything holds, 7 the jail cannot be set up or a layer does not hold.\n"
+            "Example: qagent doctor",
     };
     opt_parse(&parser, argc, argv, &o);
     cmd_catch_signals();
 
-    printf("threads  %ld processors online\n", sysconf(_SC_NPROCESSORS_ONLN));
+    char text[256];
+    printf("cpu      %s\n", cpu_name(text, sizeof text));
+    printf("kernels  %s\n", cpu_feature_names(cpu_features(), text, sizeof text));
+    printf("threads  %d physical cores, %ld processors online\n", cpu_n_cores(),
+           sysconf(_SC_NPROCESSORS_ONLN));
     printf("gpu      built without CUDA\n");
     struct err e = {0};
     struct sandbox *s = NULL;

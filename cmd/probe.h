@@ -1,7 +1,7 @@
 /* probe.h - what this machine can do at most, measured: the denominators of `bench`.
  *
- * Portable loops, compiled like the "plain" kernels: on x86-64 that is SSE2.  The
- * read rate does not depend on the instruction set, the two peaks do. */
+ * The peaks are those of 128-bit registers ("baseline", as the plain kernels) or of
+ * 256-bit ones ("AVX2").  The read rate does not depend on the instruction set. */
 #ifndef QA_CMD_PROBE_H
 #define QA_CMD_PROBE_H
 
@@ -12,9 +12,14 @@ struct probe {
     double f32_gflops; /* f32 multiply and add from L1, 2 per pair                   */
     double int_gops;   /* 16-bit integer multiply, neighbours added, from L1; ditto  */
     uint64_t buffer_bytes;
+    const char *instructions; /* of the two peaks */
 };
 
-/* Takes about two seconds.  QA_E_NOMEM: no buffer larger than the caches. */
-enum status probe_machine(struct probe *out, int n_threads, struct err *e) MUST_USE;
+/* Takes about two seconds.  has_avx2: the kernels in use are wider than the baseline.
+ * QA_E_NOMEM: no buffer larger than the caches. */
+enum status probe_machine(struct probe *out,
+                          int n_threads,
+                          bool has_avx2,
+                          struct err *e) MUST_USE;
 
 #endif

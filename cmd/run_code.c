@@ -19,12 +19,12 @@ struct run_code_opts {
 };
 
 static const struct argp_option OPTIONS[] = {
-    {"timeout", KEY_TIMEOUT, "TIME", 0, "end the program after this long (default 10s)", 0},
-    {"memory",  KEY_MEMORY,  "SIZE", 0, "memory of the program (default 2G)",            0},
-    {"json",    KEY_JSON,    0,      0, "print one JSON object about the run",           0},
-    {"level",   KEY_LEVEL,   "NAME", 0,
-     "jail: auto, full, user, seccomp (default auto: full as root, else user)",          0},
-    {0                                                                                    },
+    {"timeout",                                        KEY_TIMEOUT, "TIME", 0, "end the program after this long (default 10s)", 0},
+    {"memory",                                          KEY_MEMORY, "SIZE", 0, "memory of the program (default 2G)", 0},
+    {"json", KEY_JSON, 0, 0, "print one JSON object about the run", 0},
+    {"level",                                                KEY_LEVEL, "NAME", 0,
+     "jail: auto, full, user, seccomp (default auto: full as root, else user)", 0},
+    {0},
 };
 
 static error_t option(int key, char *arg, struct argp_state *state)
@@ -130,7 +130,8 @@ int run_code_main(int argc, char **argv)
     const enum status st =
         sandbox_run(s, str_buf_str(&code), RUN_CELL, &o.limits, &cmd_stop, &r, &e);
     if (st) {
-        exit_code = cmd_stop ? cmd_stop : cmd_fail(st == QA_E_USAGE ? EXIT_USAGE : EXIT_SANDBOX, &e);
+        exit_code =
+            cmd_stop ? cmd_stop : cmd_fail(st == QA_E_USAGE ? EXIT_USAGE : EXIT_SANDBOX, &e);
         goto out;
     }
     exit_code = r.status == RUN_OK ? EXIT_OK : EXIT_INTERNAL;

@@ -141,7 +141,8 @@ enum status session_rewind(struct session *s,
                            int mark,
                            struct err *e) MUST_USE; /* mark stays */
 void session_drop_mark(struct session *s, int mark);
-/* A second timeline with the same tokens, sharing what is already computed. */
+/* A second timeline with the same tokens, sharing what is already computed.  Marks
+ * stay with the first one. */
 enum status session_fork(struct session **out, struct session *s, struct err *e) MUST_USE;
 
 /* Logits that predict the token after the last one: [n_vocab], valid until the
@@ -194,8 +195,8 @@ struct session_stats {
 };
 struct session_stats session_stats(const struct session *s);
 
-/* Ask a running call to return QA_E_STOP soon; safe from a signal handler.  Stays
- * set until cleared. */
+/* Ask a running call to return QA_E_STOP soon (after the step it is in: recurrent
+ * state cannot stop half-way); safe from a signal handler.  Stays set until cleared. */
 void engine_stop(void);
 void engine_stop_clear(void);
 bool engine_stop_requested(void);

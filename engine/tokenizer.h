@@ -13,6 +13,9 @@
  * and ill-formed bytes always come back as they were.  The ids of ill-formed bytes
  * are the ids of single bytes or of tokens that hold them; nothing is replaced.
  *
+ * Character properties are those of the linked utf8proc; text with characters newer
+ * than its Unicode version may be split otherwise than by the official tokenizer.
+ *
  * Owns all its memory: the file may be closed after open.  Immutable after open, so
  * any number of threads may use one tokenizer.  Time grows with n log n at worst.
  * Source: "Neural Machine Translation of Rare Words with Subword Units"

@@ -131,7 +131,7 @@ static void add_histogram(struct str_buf *b, const struct suite_stats *s)
                      s->iterations[i]);
         separator = "  ";
     }
-    str_buf_add_char(b, '\n');
+    if (s->n_done) str_buf_add_char(b, '\n');
 }
 
 static void add_failures(struct str_buf *b, const struct suite_stats *s)

@@ -29,19 +29,23 @@ struct jail {
     const struct jail_plan *plan;
     struct jail_fds fds;
     enum run_mode mode;
-    uid_t uid;   /* what the program runs as, seen from inside */
-    int proc_fd; /* process list of the namespace, or -1       */
+    uid_t uid;    /* what the program runs as, seen from inside */
+    int proc_fd;  /* process list of the namespace, or -1       */
     char box[64]; /* work folder of the program                 */
 };
 
-enum { AT_FULL = 1 << SANDBOX_FULL, AT_USER = 1 << SANDBOX_USER, AT_SECCOMP = 1 << SANDBOX_SECCOMP };
+enum {
+    AT_FULL = 1 << SANDBOX_FULL,
+    AT_USER = 1 << SANDBOX_USER,
+    AT_SECCOMP = 1 << SANDBOX_SECCOMP
+};
 enum { AT_ROOTED = AT_FULL | AT_USER, AT_ALL = AT_ROOTED | AT_SECCOMP };
 
 struct step {
     const char *name;
-    const char *reason;
-    int (*run)(struct jail *j); /* 0 or errno */
     int levels;
+    int (*run)(struct jail *j); /* 0 or errno */
+    const char *reason;
 };
 
 /* ---- small tools; all return 0 or errno ------------------------------------ */
@@ -152,8 +156,8 @@ static int step_descriptors(struct jail *j)
 {
     const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0) return errno;
-    const int wanted[] = {null_fd, j->fds.out, j->fds.err, j->fds.driver, j->fds.report,
-                          j->fds.init};
+    const int wanted[] = {null_fd,       j->fds.out,    j->fds.err,
+                          j->fds.driver, j->fds.report, j->fds.init};
     int high[COUNT(wanted)];
     _Static_assert(COUNT(wanted) == FD_FIRST_FREE, "0, 1, 2 and the named ones");
     /* First out of the way of each other, then down to their places. */
@@ -246,8 +250,8 @@ static int step_work(struct jail *j)
         const char *path;
         int size_bytes;
     } folders[] = {
-        {"/new/box", LIMIT_WORK_BYTES},
-        {"/new/tmp", LIMIT_WORK_BYTES / 2},
+        {"/new/box",     LIMIT_WORK_BYTES    },
+        {"/new/tmp",     LIMIT_WORK_BYTES / 2},
         {"/new/dev/shm", LIMIT_WORK_BYTES / 2},
     };
     for (size_t i = 0; i < COUNT(folders); i++) {
@@ -265,8 +269,8 @@ static int step_devices(struct jail *j)
     static const char *const DEVICES[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
                                           "/dev/urandom"};
     for (size_t i = 0; i < COUNT(DEVICES); i++) {
-        const int failure = bind_path(DEVICES[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-                                      MS_NOSUID | MS_NOEXEC);
+        const int failure =
+            bind_path(DEVICES[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, MS_NOSUID | MS_NOEXEC);
         if (failure) return failure;
     }
     return 0;
@@ -365,28 +369,50 @@ static int step_unreadable(struct jail *j)
 
 /* Up to and with the step that puts the descriptors in their places. */
 enum { N_EARLY_STEPS = 3 };
+// clang-format off
 static const struct step INIT_STEPS[] = {
-    {"lifeline", "dies when the keeper dies", step_lifeline, AT_ROOTED},
-    {"subreaper", "orphans of the program come to the init", step_subreaper, AT_SECCOMP},
-    {"descriptors", "no file of the caller is open inside", step_descriptors, AT_ALL},
-    {"signals", "nothing ignored or blocked is inherited", step_signals, AT_ALL},
-    {"out-of-memory score", "the kernel takes the program before the engine", step_sacrifice, AT_ALL},
-    {"user namespace", "rights over the jail, none outside", step_user, AT_USER},
-    {"host name", "the machine's name stays unknown", step_host_name, AT_ROOTED},
-    {"private mounts", "what follows is not seen outside", step_private_mounts, AT_ROOTED},
-    {"mount base", "old and new root side by side, under no user's path", step_base, AT_ROOTED},
-    {"private root", "an empty file system: only what is put there exists", step_root, AT_ROOTED},
-    {"work folders", "memory with a size, gone with the worker", step_work, AT_ROOTED},
-    {"devices", "null, zero and random numbers, no disk, no terminal", step_devices, AT_ROOTED},
-    {"interpreter", "Python and its libraries, read-only", step_interpreter, AT_ROOTED},
-    {"files", "names for the uid", step_files, AT_ROOTED},
-    {"process list", "lets the init add up memory", step_process_list, AT_ROOTED},
-    {"read-only root", "the program owns its work folders only", step_read_only, AT_ROOTED},
-    {"leaving the old root", "no path leads back", step_leave, AT_ROOTED},
-    {"work folder", "an empty folder that nobody else reads", step_host_folder, AT_SECCOMP},
-    {"rights", "no capability, an unused user, no way to gain either", step_rights, AT_ALL},
-    {"unreadable init", "its memory is a copy of the caller's", step_unreadable, AT_ALL},
+    {"lifeline", AT_ROOTED, step_lifeline,
+     "dies when the keeper dies"},
+    {"subreaper", AT_SECCOMP, step_subreaper,
+     "orphans of the program come to the init"},
+    {"descriptors", AT_ALL, step_descriptors,
+     "no file of the caller is open inside"},
+    {"signals", AT_ALL, step_signals,
+     "nothing ignored or blocked is inherited"},
+    {"out-of-memory score", AT_ALL, step_sacrifice,
+     "the kernel takes the program before the engine"},
+    {"user namespace", AT_USER, step_user,
+     "rights over the jail, none outside"},
+    {"host name", AT_ROOTED, step_host_name,
+     "the machine's name stays unknown"},
+    {"private mounts", AT_ROOTED, step_private_mounts,
+     "what follows is not seen outside"},
+    {"mount base", AT_ROOTED, step_base,
+     "old and new root side by side, under no user's path"},
+    {"private root", AT_ROOTED, step_root,
+     "an empty file system: only what is put there exists"},
+    {"work folders", AT_ROOTED, step_work,
+     "memory with a size, gone with the worker"},
+    {"devices", AT_ROOTED, step_devices,
+     "null, zero and random numbers, no disk, no terminal"},
+    {"interpreter", AT_ROOTED, step_interpreter,
+     "Python and its libraries, read-only"},
+    {"files", AT_ROOTED, step_files,
+     "names for the uid"},
+    {"process list", AT_ROOTED, step_process_list,
+     "lets the init add up memory"},
+    {"read-only root", AT_ROOTED, step_read_only,
+     "the program owns its work folders only"},
+    {"leaving the old root", AT_ROOTED, step_leave,
+     "no path leads back"},
+    {"work folder", AT_SECCOMP, step_host_folder,
+     "an empty folder that nobody else reads"},
+    {"rights", AT_ALL, step_rights,
+     "no capability, an unused user, no way to gain either"},
+    {"unreadable init", AT_ALL, step_unreadable,
+     "its memory is a copy of the caller's"},
 };
+// clang-format on
 
 /* ---- steps of the process that becomes Python ------------------------------- */
 
@@ -454,8 +480,15 @@ static int step_python(struct jail *j)
      * takes longer than Python itself; the driver puts their folders on the path. */
     enum { N_FIXED = 10 };
     char *argv[N_FIXED + PYTHON_MAX_SITES + 1] = {
-        j->plan->python.exe, (char *)"-u", (char *)"-B", (char *)"-s", (char *)"-S", (char *)"-X",
-        (char *)"utf8", (char *)"-c", (char *)j->plan->driver.p,
+        j->plan->python.exe,
+        (char *)"-u",
+        (char *)"-B",
+        (char *)"-s",
+        (char *)"-S",
+        (char *)"-X",
+        (char *)"utf8",
+        (char *)"-c",
+        (char *)j->plan->driver.p,
         (char *)(j->mode == RUN_SCORE ? "score" : "cell"),
     };
     for (int i = 0; i < j->plan->python.n_sites; i++) {
@@ -465,15 +498,24 @@ static int step_python(struct jail *j)
     return errno;
 }
 
+// clang-format off
 static const struct step PROGRAM_STEPS[] = {
-    {"session", "no terminal to type into", step_session, AT_ALL},
-    {"limits", "memory, files, processes", step_limits, AT_ALL},
-    {"start folder", "the program starts in its own folder", step_folder, AT_ALL},
-    {"landlock", "a second wall around the files", step_landlock, AT_ROOTED},
-    {"landlock", "the only wall around the files", step_landlock_alone, AT_SECCOMP},
-    {"system-call filter", "last: the steps before it need calls it forbids", step_filter, AT_ALL},
-    {"start of python", "from here on nothing is ours", step_python, AT_ALL},
+    {"session", AT_ALL, step_session,
+     "no terminal to type into"},
+    {"limits", AT_ALL, step_limits,
+     "memory, files, processes"},
+    {"start folder", AT_ALL, step_folder,
+     "the program starts in its own folder"},
+    {"landlock", AT_ROOTED, step_landlock,
+     "a second wall around the files"},
+    {"landlock", AT_SECCOMP, step_landlock_alone,
+     "the only wall around the files"},
+    {"system-call filter", AT_ALL, step_filter,
+     "last: the steps before it need calls it forbids"},
+    {"start of python", AT_ALL, step_python,
+     "from here on nothing is ours"},
 };
+// clang-format on
 
 /* ---- the two lists run ------------------------------------------------------ */
 

@@ -84,7 +84,8 @@ static bool make_ends(struct ends *p)
     p->ours.report = memfd_create("report", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (p->ours.report < 0 || ftruncate(p->ours.report, PROTO_REPORT_BYTES)) return false;
     /* Its size is fixed: the program cannot make it a store without end. */
-    if (fcntl(p->ours.report, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) return false;
+    if (fcntl(p->ours.report, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+        return false;
     p->theirs.report = fcntl(p->ours.report, F_DUPFD_CLOEXEC, 0);
     return p->theirs.report >= 0;
 }
@@ -201,7 +202,8 @@ static _Noreturn void keep(int fd, const struct jail_plan *plan)
         const ssize_t n = recv(y.fd, &r, sizeof r, 0);
         if (n < 0 && errno == EINTR) continue;
         if (n != sizeof r) break;
-        if (r.op == OP_START) serve_start(&y, r.mode_or_pid == RUN_SCORE ? RUN_SCORE : RUN_CELL);
+        if (r.op == OP_START)
+            serve_start(&y, r.mode_or_pid == RUN_SCORE ? RUN_SCORE : RUN_CELL);
         if (r.op == OP_BURY) serve_bury(&y, r.mode_or_pid);
     }
     for (int slot = 0; slot < MAX_WORKERS; slot++) {
@@ -291,7 +293,10 @@ enum status keeper_answer(struct keeper *k, pid_t *pid, struct worker_fds *fds, 
     if (a.failure) {
         return err_errno(e, QA_E_SANDBOX, a.failure, "step 'namespaces' failed");
     }
-    if (received.pidfd < 0) {
+    if (received.pidfd < 0) { /* our own descriptor table is full */
+        close_all((int *)&received, N_WORKER_FDS);
+        struct err ignored = {0};
+        if (keeper_bury(k, a.pid, &ignored)) return keeper_gone(e);
         return err_set(e, QA_E_SANDBOX, "too many open files to start a worker");
     }
     *pid = a.pid;

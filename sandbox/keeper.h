@@ -16,10 +16,10 @@ struct keeper {
 
 /* Caller's ends of a worker. */
 struct worker_fds {
-    int out, err;      /* read ends, not blocking  */
-    int driver;        /* socket                   */
-    int report;        /* shared memory            */
-    int init;          /* packet socket            */
+    int out, err; /* read ends, not blocking  */
+    int driver;   /* socket                   */
+    int report;   /* shared memory            */
+    int init;     /* packet socket            */
     int pidfd;
 };
 
@@ -30,8 +30,10 @@ void keeper_close(struct keeper *k); /* kills all its workers */
 /* Two halves, so that the caller need not wait while a worker is being started.
  * Requests and answers must alternate; the caller holds a lock over each half. */
 enum status keeper_ask(struct keeper *k, enum run_mode mode, struct err *e) MUST_USE;
-enum status keeper_answer(struct keeper *k, pid_t *pid, struct worker_fds *fds, struct err *e)
-    MUST_USE;
+enum status keeper_answer(struct keeper *k,
+                          pid_t *pid,
+                          struct worker_fds *fds,
+                          struct err *e) MUST_USE;
 
 /* Kill worker `pid` and all that is inside it, and wait until it is gone. */
 enum status keeper_bury(struct keeper *k, pid_t pid, struct err *e) MUST_USE;

@@ -63,8 +63,8 @@ static int add_path(int ruleset, const char *path, uint64_t rights)
     int failure = fstat(fd, &st) ? errno : 0;
     if (!failure) {
         /* A rule on a file may only name rights that files have. */
-        const uint64_t of_files = FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE |
-                                  FS_IOCTL_DEV;
+        const uint64_t of_files =
+            FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
         const struct path_attr rule = {S_ISDIR(st.st_mode) ? rights : rights & of_files, fd};
         if (syscall(SYS_landlock_add_rule, ruleset, RULE_PATH, &rule, 0)) failure = errno;
     }
@@ -76,7 +76,8 @@ int landlock_apply(int abi, const char *const *readable, const char *const *writ
 {
     const uint64_t all = known_rights(abi);
     const uint64_t read_rights = FS_EXECUTE | FS_READ_FILE | FS_READ_DIR;
-    const uint64_t write_rights = all & ~(uint64_t)(FS_MAKE_CHAR | FS_MAKE_BLOCK | FS_IOCTL_DEV);
+    const uint64_t write_rights =
+        all & ~(uint64_t)(FS_MAKE_CHAR | FS_MAKE_BLOCK | FS_IOCTL_DEV);
     const struct ruleset_attr attr = {
         .fs = all,
         .net = abi >= 4 ? NET_TCP : 0,

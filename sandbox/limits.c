@@ -51,7 +51,8 @@ enum status limits_check(const struct run_limits *l, struct err *e)
                        (unsigned long long)l->memory_bytes);
     }
     if (l->output_bytes < 64 || l->output_bytes > (size_t)1 << 30) {
-        return err_set(e, QA_E_USAGE, "output limit of %zu bytes: 64 bytes to 1 GiB is possible",
+        return err_set(e, QA_E_USAGE,
+                       "output limit of %zu bytes: 64 bytes to 1 GiB is possible",
                        l->output_bytes);
     }
     return QA_OK;

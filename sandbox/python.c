@@ -98,15 +98,16 @@ static enum status run_probe(const char *name, struct str_buf *b, struct err *e)
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
     posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    char *argv[] = {(char *)name, (char *)"-I", (char *)"-B", (char *)"-c", (char *)PROBE, NULL};
+    char *argv[] = {(char *)name, (char *)"-I",  (char *)"-B",
+                    (char *)"-c", (char *)PROBE, NULL};
     pid_t pid = 0;
     const int failure = posix_spawnp(&pid, name, &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     close(fds[1]);
     if (failure) {
         close(fds[0]);
-        return err_errno(e, QA_E_SANDBOX, failure,
-                         "cannot find Python 3.8 or later as '%s'", name);
+        return err_errno(e, QA_E_SANDBOX, failure, "cannot find Python 3.8 or later as '%s'",
+                         name);
     }
 
     const bool is_read = read_all(fds[0], b);
@@ -170,7 +171,10 @@ static enum status add_path(struct python *p, const char *path, struct err *e)
     return QA_OK;
 }
 
-static enum status set_version(struct python *p, const char *text, const char *name, struct err *e)
+static enum status set_version(struct python *p,
+                               const char *text,
+                               const char *name,
+                               struct err *e)
 {
     int64_t minor = 0;
     const struct str s = str_of(text);
@@ -178,8 +182,8 @@ static enum status set_version(struct python *p, const char *text, const char *n
     const bool is_three = str_starts(s, STR("3.")) && dot != SIZE_MAX &&
                           str_to_i64(str_cut(s, 2, 2 + dot), 0, 999, &minor);
     if (!is_three || minor < MIN_MINOR || s.n >= sizeof p->version) {
-        return err_set(e, QA_E_SANDBOX, "'%s' is Python %.20s, but 3.%d or later is needed", name,
-                       text, MIN_MINOR);
+        return err_set(e, QA_E_SANDBOX, "'%s' is Python %.20s, but 3.%d or later is needed",
+                       name, text, MIN_MINOR);
     }
     memcpy(p->version, text, s.n + 1);
     p->minor = (int)minor;

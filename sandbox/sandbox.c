@@ -104,12 +104,17 @@ static enum status take_worker(struct sandbox *s,
                                struct worker *w,
                                struct err *e)
 {
+    enum status st = QA_OK;
     pthread_mutex_lock(&s->lock);
-    enum status st = settle_spare_locked(s, e);
-    if (!st && s->has_spare && s->spare.mode == mode) {
+    if (settle_spare_locked(s, e)) log_debug("no spare worker: %s", e ? e->text : "");
+    if (s->has_spare && !worker_is_alive(&s->spare)) { /* the machine ran out of memory, ... */
+        bury_locked(s, &s->spare);
+        s->has_spare = false;
+    }
+    if (s->has_spare && s->spare.mode == mode) {
         *w = s->spare;
         s->has_spare = false;
-    } else if (!st) {
+    } else {
         st = start_worker_locked(s, mode, w, e);
     }
     pthread_mutex_unlock(&s->lock);
@@ -197,17 +202,19 @@ static void make_statement(struct sandbox *s)
     char landlock[32] = "no landlock";
     if (p->landlock_abi) snprintf(landlock, sizeof landlock, "landlock %d", p->landlock_abi);
     if (p->level == SANDBOX_SECCOMP) {
-        snprintf(s->statement, sizeof s->statement,
-                 "seccomp: %s, seccomp, rlimits; no namespaces: names of files and processes are "
-                 "visible, memory is limited per process only; python %s",
-                 landlock, p->python.version);
+        snprintf(
+            s->statement, sizeof s->statement,
+            "seccomp: %s, seccomp, rlimits; no namespaces: names of files and processes are "
+            "visible, memory is limited per process only; python %s",
+            landlock, p->python.version);
         return;
     }
-    snprintf(s->statement, sizeof s->statement,
-             "%s: %spid+net+mount+ipc+uts+cgroup namespaces, private root, %s, seccomp, rlimits, "
-             "python %s",
-             sandbox_level_name(p->level), p->level == SANDBOX_USER ? "user+" : "", landlock,
-             p->python.version);
+    snprintf(
+        s->statement, sizeof s->statement,
+        "%s: %spid+net+mount+ipc+uts+cgroup namespaces, private root, %s, seccomp, rlimits, "
+        "python %s",
+        sandbox_level_name(p->level), p->level == SANDBOX_USER ? "user+" : "", landlock,
+        p->python.version);
 }
 
 /* Set up one level; the first worker, asked to check its jail from inside, is the

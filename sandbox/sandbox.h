@@ -82,8 +82,10 @@ struct run_result {
     enum run_status status;
     int exit_code; /* 0..255; -1 when it did not exit by itself */
     int signal;    /* 0, or the signal that ended it            */
-    char *
-        out; /* stdout kept; NUL-terminated, owned; may hold any bytes but NUL (shown as U+FFFD) */
+    /* Streams: owned, NUL-terminated, well-formed UTF-8.  Bytes that are not, and control
+     * characters but newline and tab, are shown as U+FFFD; where bytes were left out
+     * stands "[... N bytes left out ...]" on a line of its own. */
+    char *out;
     char *errtext; /* stderr kept, traceback included           */
     size_t n_out, n_errtext;
     uint64_t truncated_bytes; /* dropped from both streams       */

@@ -22,29 +22,31 @@
 
 #define CALL(name) SCMP_SYS(name)
 
+// clang-format off
 static const int ALLOWED[] = {
     /* files below the private root */
-    CALL(read), CALL(write), CALL(open), CALL(openat), CALL(openat2), CALL(creat), CALL(close),
-    CALL(close_range), CALL(stat), CALL(fstat), CALL(lstat), CALL(newfstatat), CALL(statx),
-    CALL(fstatat64), CALL(lseek), CALL(pread64), CALL(pwrite64), CALL(readv), CALL(writev),
-    CALL(preadv), CALL(pwritev), CALL(preadv2), CALL(pwritev2), CALL(access), CALL(faccessat),
-    CALL(faccessat2), CALL(dup), CALL(dup2), CALL(dup3), CALL(fcntl), CALL(flock), CALL(fsync),
-    CALL(fdatasync), CALL(sync_file_range), CALL(truncate), CALL(ftruncate), CALL(fallocate),
-    CALL(getdents), CALL(getdents64), CALL(getcwd), CALL(chdir), CALL(fchdir), CALL(rename),
-    CALL(renameat), CALL(renameat2), CALL(mkdir), CALL(mkdirat), CALL(rmdir), CALL(link),
-    CALL(linkat), CALL(unlink), CALL(unlinkat), CALL(symlink), CALL(symlinkat), CALL(readlink),
-    CALL(readlinkat), CALL(chmod), CALL(fchmod), CALL(fchmodat), CALL(chown), CALL(fchown),
-    CALL(lchown), CALL(fchownat), CALL(umask), CALL(utime), CALL(utimes), CALL(futimesat),
-    CALL(utimensat), CALL(statfs), CALL(fstatfs), CALL(fadvise64), CALL(readahead),
-    CALL(copy_file_range), CALL(sendfile), CALL(splice), CALL(tee), CALL(mknod), CALL(mknodat), CALL(getxattr), CALL(lgetxattr), CALL(fgetxattr),
-    CALL(listxattr), CALL(llistxattr), CALL(flistxattr), CALL(setxattr), CALL(lsetxattr),
-    CALL(fsetxattr), CALL(inotify_init), CALL(inotify_init1), CALL(inotify_add_watch),
-    CALL(inotify_rm_watch),
+    CALL(read), CALL(write), CALL(open), CALL(openat), CALL(openat2), CALL(creat),
+    CALL(close), CALL(close_range), CALL(stat), CALL(fstat), CALL(lstat), CALL(newfstatat),
+    CALL(statx), CALL(fstatat64), CALL(lseek), CALL(pread64), CALL(pwrite64), CALL(readv),
+    CALL(writev), CALL(preadv), CALL(pwritev), CALL(preadv2), CALL(pwritev2), CALL(access),
+    CALL(faccessat), CALL(faccessat2), CALL(dup), CALL(dup2), CALL(dup3), CALL(fcntl),
+    CALL(flock), CALL(fsync), CALL(fdatasync), CALL(sync_file_range), CALL(truncate),
+    CALL(ftruncate), CALL(fallocate), CALL(getdents), CALL(getdents64), CALL(getcwd),
+    CALL(chdir), CALL(fchdir), CALL(rename), CALL(renameat), CALL(renameat2), CALL(mkdir),
+    CALL(mkdirat), CALL(rmdir), CALL(link), CALL(linkat), CALL(unlink), CALL(unlinkat),
+    CALL(symlink), CALL(symlinkat), CALL(readlink), CALL(readlinkat), CALL(chmod),
+    CALL(fchmod), CALL(fchmodat), CALL(chown), CALL(fchown), CALL(lchown), CALL(fchownat),
+    CALL(umask), CALL(utime), CALL(utimes), CALL(futimesat), CALL(utimensat), CALL(statfs),
+    CALL(fstatfs), CALL(fadvise64), CALL(readahead), CALL(copy_file_range), CALL(sendfile),
+    CALL(splice), CALL(tee), CALL(mknod), CALL(mknodat), CALL(getxattr), CALL(lgetxattr),
+    CALL(fgetxattr), CALL(listxattr), CALL(llistxattr), CALL(flistxattr), CALL(setxattr),
+    CALL(lsetxattr), CALL(fsetxattr), CALL(inotify_init), CALL(inotify_init1),
+    CALL(inotify_add_watch), CALL(inotify_rm_watch),
     /* memory */
     CALL(mmap), CALL(munmap), CALL(mremap), CALL(mprotect), CALL(madvise), CALL(brk),
     CALL(mincore), CALL(msync), CALL(mlock), CALL(mlock2), CALL(munlock), CALL(mlockall),
-    CALL(munlockall), CALL(membarrier), CALL(mbind), CALL(get_mempolicy), CALL(set_mempolicy),
-    CALL(pkey_alloc), CALL(pkey_free), CALL(pkey_mprotect),
+    CALL(munlockall), CALL(membarrier), CALL(mbind), CALL(get_mempolicy),
+    CALL(set_mempolicy), CALL(pkey_alloc), CALL(pkey_free), CALL(pkey_mprotect),
     /* processes and threads of the jail */
     CALL(fork), CALL(vfork), CALL(execve), CALL(execveat), CALL(exit), CALL(exit_group),
     CALL(wait4), CALL(waitid), CALL(set_tid_address), CALL(set_robust_list),
@@ -60,12 +62,13 @@ static const int ALLOWED[] = {
     CALL(getcpu), CALL(times), CALL(uname), CALL(sysinfo), CALL(getrandom),
     /* signals and time */
     CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn), CALL(rt_sigpending),
-    CALL(rt_sigsuspend), CALL(rt_sigtimedwait), CALL(rt_sigqueueinfo), CALL(rt_tgsigqueueinfo),
-    CALL(sigaltstack), CALL(signalfd), CALL(signalfd4), CALL(restart_syscall), CALL(pause),
-    CALL(alarm), CALL(getitimer), CALL(setitimer), CALL(timer_create), CALL(timer_settime),
-    CALL(timer_gettime), CALL(timer_getoverrun), CALL(timer_delete), CALL(timerfd_create),
-    CALL(timerfd_settime), CALL(timerfd_gettime), CALL(nanosleep), CALL(clock_nanosleep),
-    CALL(clock_gettime), CALL(clock_getres), CALL(gettimeofday), CALL(time),
+    CALL(rt_sigsuspend), CALL(rt_sigtimedwait), CALL(rt_sigqueueinfo),
+    CALL(rt_tgsigqueueinfo), CALL(sigaltstack), CALL(signalfd), CALL(signalfd4),
+    CALL(restart_syscall), CALL(pause), CALL(alarm), CALL(getitimer), CALL(setitimer),
+    CALL(timer_create), CALL(timer_settime), CALL(timer_gettime), CALL(timer_getoverrun),
+    CALL(timer_delete), CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime),
+    CALL(nanosleep), CALL(clock_nanosleep), CALL(clock_gettime), CALL(clock_getres),
+    CALL(gettimeofday), CALL(time),
     /* waiting, and talking inside the jail */
     CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(epoll_create),
     CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait),
@@ -74,8 +77,10 @@ static const int ALLOWED[] = {
     CALL(getsockopt), CALL(setsockopt), CALL(sendto), CALL(recvfrom), CALL(sendmsg),
     CALL(recvmsg), CALL(sendmmsg), CALL(recvmmsg), CALL(shutdown),
 };
+// clang-format on
 
 /* Ways out, up or sideways.  A comment gives the threat where the name does not. */
+// clang-format off
 static const int REFUSED[] = {
     CALL(ptrace), CALL(process_vm_readv), CALL(process_vm_writev), CALL(process_madvise),
     CALL(kcmp), CALL(pidfd_getfd), /* other processes' memory and files */
@@ -86,14 +91,16 @@ static const int REFUSED[] = {
     CALL(finit_module), CALL(delete_module), CALL(kexec_load), CALL(kexec_file_load),
     CALL(reboot), CALL(swapon), CALL(swapoff), CALL(acct), CALL(quotactl), CALL(syslog),
     CALL(iopl), CALL(ioperm), CALL(settimeofday), CALL(clock_settime), CALL(clock_adjtime),
-    CALL(adjtimex), CALL(sethostname), CALL(setdomainname), CALL(vhangup), CALL(lookup_dcookie),
-    CALL(add_key), CALL(request_key), CALL(keyctl), /* keyrings outlive the worker */
+    CALL(adjtimex), CALL(sethostname), CALL(setdomainname), CALL(vhangup),
+    CALL(lookup_dcookie), CALL(add_key), CALL(request_key), CALL(keyctl),
+    /* keyrings outlive the worker */
     CALL(name_to_handle_at), CALL(open_by_handle_at), /* a file by number, past the root */
     CALL(setuid), CALL(setgid), CALL(setreuid), CALL(setregid), CALL(setresuid),
     CALL(setresgid), CALL(setgroups), CALL(setfsuid), CALL(setfsgid), CALL(capset),
     CALL(personality), CALL(ioprio_set), CALL(move_pages), CALL(migrate_pages),
     CALL(fanotify_init), CALL(fanotify_mark), CALL(seccomp), CALL(modify_ldt),
 };
+// clang-format on
 
 /* A call allowed when one argument has the right low 32 bits: the kernel looks at
  * no more of an int, so a comparison of all 64 could be led past (CVE-2019-7303). */
@@ -102,24 +109,27 @@ static const struct {
     unsigned argument;
     uint32_t mask, value;
 } ARGUMENTS[] = {
-    {CALL(ioctl),      1, 0xFFFFFFFF, TCGETS        }, /* isatty; no TIOCSTI, no TIOCLINUX        */
-    {CALL(ioctl),      1, 0xFFFFFFFF, TIOCGWINSZ    },
-    {CALL(ioctl),      1, 0xFFFFFFFF, FIONREAD      },
-    {CALL(ioctl),      1, 0xFFFFFFFF, FIONBIO       },
-    {CALL(ioctl),      1, 0xFFFFFFFF, FIOCLEX       },
-    {CALL(ioctl),      1, 0xFFFFFFFF, FIONCLEX      },
-    {CALL(prctl),      0, 0xFFFFFFFF, PR_SET_NAME   },
-    {CALL(prctl),      0, 0xFFFFFFFF, PR_GET_NAME   },
-    {CALL(prctl),      0, 0xFFFFFFFF, PR_GET_DUMPABLE},
-    {CALL(prctl),      0, 0xFFFFFFFF, PR_SET_PDEATHSIG},
-    {CALL(prctl),      0, 0xFFFFFFFF, PR_CAPBSET_READ},
+    {CALL(ioctl),      1, 0xFFFFFFFF, TCGETS             }, /* isatty; no TIOCSTI, no TIOCLINUX        */
+    {CALL(ioctl),      1, 0xFFFFFFFF, TIOCGWINSZ         },
+    {CALL(ioctl),      1, 0xFFFFFFFF, FIONREAD           },
+    {CALL(ioctl),      1, 0xFFFFFFFF, FIONBIO            },
+    {CALL(ioctl),      1, 0xFFFFFFFF, FIOCLEX            },
+    {CALL(ioctl),      1, 0xFFFFFFFF, FIONCLEX           },
+    {CALL(prctl),      0, 0xFFFFFFFF, PR_SET_NAME        },
+    {CALL(prctl),      0, 0xFFFFFFFF, PR_GET_NAME        },
+    {CALL(prctl),      0, 0xFFFFFFFF, PR_GET_DUMPABLE    },
+    {CALL(prctl),      0, 0xFFFFFFFF, PR_SET_PDEATHSIG   },
+    {CALL(prctl),      0, 0xFFFFFFFF, PR_CAPBSET_READ    },
     {CALL(prctl),      0, 0xFFFFFFFF, PR_GET_NO_NEW_PRIVS},
-    {CALL(prctl),      0, 0xFFFFFFFF, 0x53564D41    }, /* PR_SET_VMA: names for malloc's areas    */
-    {CALL(prlimit64),  0, 0xFFFFFFFF, 0             }, /* its own limits, not the init's          */
-    {CALL(socket),     0, 0xFFFFFFFF, AF_UNIX       }, /* no internet, netlink, packet, vsock     */
-    {CALL(socketpair), 0, 0xFFFFFFFF, AF_UNIX       },
-    /* No new namespace; clone3 hides its flags in memory and answers ENOSYS. */
-    {CALL(clone),      0, CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET, 0},
+    {CALL(prctl),      0, 0xFFFFFFFF, 0x53564D41         }, /* PR_SET_VMA: names for malloc's areas    */
+    {CALL(prlimit64),  0, 0xFFFFFFFF, 0                  }, /* its own limits, not the init's          */
+    {CALL(socket),     0, 0xFFFFFFFF, AF_UNIX            }, /* no internet, netlink, packet, vsock     */
+    {CALL(socketpair), 0, 0xFFFFFFFF, AF_UNIX            },
+ /* No new namespace; clone3 hides its flags in memory and answers ENOSYS. */
+    {CALL(clone),      0,
+     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+         CLONE_NEWPID | CLONE_NEWNET,
+     0                                                   },
 };
 
 /* Refusals with a better word than ENOSYS, bit by bit: each row holds where the value
@@ -147,10 +157,17 @@ static const struct {
 /* Without namespaces: other processes of the same user are within reach of these.
  * Landlock stops signals from ABI 6 on; before, nobody inside may send any. */
 static const int OF_OTHERS[] = {
-    CALL(setpriority), CALL(sched_setaffinity), CALL(sched_setparam), CALL(sched_setscheduler),
+    CALL(setpriority),
+    CALL(sched_setaffinity),
+    CALL(sched_setparam),
+    CALL(sched_setscheduler),
 };
 static const int SIGNALS[] = {
-    CALL(kill), CALL(tkill), CALL(tgkill), CALL(pidfd_send_signal), CALL(rt_sigqueueinfo),
+    CALL(kill),
+    CALL(tkill),
+    CALL(tgkill),
+    CALL(pidfd_send_signal),
+    CALL(rt_sigqueueinfo),
     CALL(rt_tgsigqueueinfo),
 };
 
@@ -174,7 +191,8 @@ static int add_rules(scmp_filter_ctx ctx, const struct jail_plan *plan)
     int r = 0;
     for (size_t i = 0; i < COUNT(ALLOWED) && !r; i++) {
         const bool is_open = is_allowed(plan, ALLOWED[i]);
-        r = seccomp_rule_add(ctx, is_open ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM), ALLOWED[i], 0);
+        r = seccomp_rule_add(ctx, is_open ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM), ALLOWED[i],
+                             0);
     }
     for (size_t i = 0; i < COUNT(REFUSED) && !r; i++) {
         r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), REFUSED[i], 0);

@@ -23,7 +23,7 @@ enum { TICK_MS = 20 };
 
 struct usage {
     int n_processes;
-    uint64_t resident_bytes; /* shared pages counted once per process: an upper bound */
+    uint64_t resident_bytes;   /* shared pages counted once per process: an upper bound */
     uint64_t shared_out_bytes; /* the same with each shared page split, when asked for  */
 };
 
@@ -154,7 +154,7 @@ _Noreturn void watch_run(const struct watch *w)
             leave(w);
         }
         struct pollfd p[] = {
-            {.fd = signal_fd, .events = POLLIN},
+            {.fd = signal_fd,  .events = POLLIN},
             {.fd = w->init_fd, .events = POLLIN},
         };
         const bool is_counting = go.memory_bytes && w->proc_fd >= 0;

@@ -5,9 +5,9 @@
 #include "sandbox/jail.h"
 
 struct watch {
-    int init_fd;      /* packet socket to the caller                            */
-    int proc_fd;      /* the namespace's process list, -1: none to be had       */
-    pid_t main_pid;   /* Python                                                 */
+    int init_fd;              /* packet socket to the caller                            */
+    int proc_fd;              /* the namespace's process list, -1: none to be had       */
+    pid_t main_pid;           /* Python                                                 */
     const char *sweep_folder; /* no namespace: kill the program's processes one by one,
                                * then remove this; NULL: the kernel does it      */
 };

@@ -76,10 +76,17 @@ static enum status hear_boot(struct worker *w, struct err *e)
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return QA_OK;
     if (n <= 0) return boot_failed(w, e);
     if (text[0] == 'S') {
-        return err_set(e, QA_E_SANDBOX, "the jail does not hold: the process inside %s", text + 1);
+        return err_set(e, QA_E_SANDBOX, "the jail does not hold: the process inside %s",
+                       text + 1);
     }
     w->is_ready = text[0] == 'R' && n == 1;
     return w->is_ready ? QA_OK : boot_failed(w, e);
+}
+
+bool worker_is_alive(const struct worker *w)
+{
+    struct pollfd p = {.fd = w->fds.pidfd, .events = POLLIN};
+    return poll(&p, 1, 0) == 0;
 }
 
 enum status worker_wait_ready(struct worker *w, const volatile int *stop, struct err *e)
@@ -92,12 +99,13 @@ enum status worker_wait_ready(struct worker *w, const volatile int *stop, struct
                            BOOT_TIMEOUT_MS / 1000);
         }
         struct pollfd p[] = {
-            {.fd = w->fds.init, .events = POLLIN},
+            {.fd = w->fds.init,   .events = POLLIN},
             {.fd = w->fds.driver, .events = POLLIN},
         };
         if (poll(p, 2, STOP_POLL_MS) <= 0) continue;
         struct init_word word = {0};
-        if (p[0].revents && recv(w->fds.init, &word, sizeof word, MSG_DONTWAIT) == sizeof word &&
+        if (p[0].revents &&
+            recv(w->fds.init, &word, sizeof word, MSG_DONTWAIT) == sizeof word &&
             word.kind == INIT_STEP_FAILED) {
             return step_failed(&word, e);
         }
@@ -180,11 +188,11 @@ static void listen_to(struct listening *l, int64_t timeout_ms, const volatile in
         if (l->is_over) kill_worker(l->w); /* harmless when it is already ending */
 
         struct pollfd p[] = {
-            {.fd = f->pidfd, .events = POLLIN},
-            {.fd = l->is_over ? -1 : f->init, .events = POLLIN},
+            {.fd = f->pidfd,                                       .events = POLLIN},
+            {.fd = l->is_over ? -1 : f->init,                      .events = POLLIN},
             {.fd = l->is_over || !is_driver_open ? -1 : f->driver, .events = POLLIN},
-            {.fd = l->is_over || !is_out_open ? -1 : f->out, .events = POLLIN},
-            {.fd = l->is_over || !is_err_open ? -1 : f->err, .events = POLLIN},
+            {.fd = l->is_over || !is_out_open ? -1 : f->out,       .events = POLLIN},
+            {.fd = l->is_over || !is_err_open ? -1 : f->err,       .events = POLLIN},
         };
         const int timeout = l->is_over ? 1000 : wait_ms(l, stop != NULL);
         if (poll(p, COUNT(p), timeout) <= 0) continue;
@@ -219,7 +227,8 @@ static enum run_status status_of(const struct listening *l, enum report_kind rep
     case ENDED_ALONE: break;
     }
     if (!l->has_status) return RUN_KILLED; /* from outside: nobody inside can kill the init */
-    if (WIFSIGNALED(l->status)) return WTERMSIG(l->status) == SIGXCPU ? RUN_TIMEOUT : RUN_SIGNAL;
+    if (WIFSIGNALED(l->status))
+        return WTERMSIG(l->status) == SIGXCPU ? RUN_TIMEOUT : RUN_SIGNAL;
     if (report == REPORT_OOM) return RUN_OOM;
     return WEXITSTATUS(l->status) ? RUN_ERROR : RUN_OK;
 }
@@ -255,7 +264,10 @@ static enum status send_frame(const struct worker *w,
     if (send(w->fds.init, &go, sizeof go, MSG_NOSIGNAL) != sizeof go) {
         return err_errno(e, QA_E_SANDBOX, errno, "a worker died before its program");
     }
-    const struct str parts[] = {{(const char *)header, sizeof header}, code};
+    const struct str parts[] = {
+        {(const char *)header, sizeof header},
+        code
+    };
     for (size_t i = 0; i < COUNT(parts); i++) {
         for (size_t done = 0; done < parts[i].n;) {
             const ssize_t n =

@@ -12,9 +12,14 @@ struct worker {
     bool is_ready;
 };
 
+/* False once it is dead, for whatever reason. */
+bool worker_is_alive(const struct worker *w);
+
 /* Wait until Python is up and waits for a program.  QA_E_SANDBOX with the step that
  * failed, QA_E_STOP when *stop (may be NULL) became non-zero. */
-enum status worker_wait_ready(struct worker *w, const volatile int *stop, struct err *e) MUST_USE;
+enum status worker_wait_ready(struct worker *w,
+                              const volatile int *stop,
+                              struct err *e) MUST_USE;
 
 /* Run one program in a ready worker, to the end of everything it started; the
  * worker is of no further use.  See sandbox_run. */

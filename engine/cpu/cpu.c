@@ -174,6 +174,12 @@ static void memory_copy(struct device *d, void *to, const void *from, size_t n_b
     memcpy(to, from, n_bytes);
 }
 
+static void memory_zero(struct device *d, void *p, size_t n_bytes)
+{
+    (void)d;
+    memset(p, 0, n_bytes);
+}
+
 static void device_sync(struct device *d)
 {
     (void)d; /* every verb is done when it returns */
@@ -205,6 +211,7 @@ void device_run(struct device *d, pool_fn *fn, void *ctx, int64_t macs)
         .prepare = weight_prepare,                                                  \
         .forget = weight_forget,                                                    \
         .copy = memory_copy,                                                        \
+        .zero = memory_zero,                                                        \
         .sync = device_sync,                                                        \
         .embed = cpu_embed,                                                         \
         .norm = cpu_norm,                                                           \

@@ -213,87 +213,102 @@ INLINE float vo_sum(vo x)
     return sum;
 }
 
-/* acc[i] += blocks [0, n_blocks) of one weight row times block `at` onwards of row i,
- * for the rows from `first` on; four at a time, or they would not stay in registers. */
+/* A stretch of one weight row, unpacked: up to a piece. */
+struct stretch {
+    const int16_t *code;
+    const float *scale, *offset; /* offset NULL: the format has none */
+    int at, n_blocks;            /* first block in the row, blocks   */
+};
+
+/* acc[i] += stretch . row i, for n_rows rows from `first` on.  n_rows is a constant in
+ * every instance, so that the sums live in registers; n_blocks is one nearly always. */
 INLINE void add_products(vf *acc,
-                         const int16_t *code,
-                         const float *scale,
-                         int n_blocks,
+                         const struct stretch *s,
                          const struct x_rows *x,
-                         int at,
                          int first,
-                         int n_rows)
+                         int n_rows,
+                         int n_blocks)
 {
     vf sums[REGISTER_ROWS];
     float factor[REGISTER_ROWS][PIECE_BLOCKS];
+    const int16_t *code[REGISTER_ROWS];
     for (int i = 0; i < n_rows; i++) {
         sums[i] = acc[first + i];
+        code[i] = x->code[first + i] + (size_t)ACT_BLOCK * (size_t)s->at;
         for (int b = 0; b < n_blocks; b++)
-            factor[i][b] = scale[b] * x->scale[first + i][at + b];
+            factor[i][b] = s->scale[b] * x->scale[first + i][s->at + b];
     }
     for (int b = 0; b < n_blocks; b++) {
-        const int16_t *w = code + ACT_BLOCK * b;
+        const int16_t *w = s->code + ACT_BLOCK * b;
         for (int i = 0; i < n_rows; i++) {
-            const int16_t *q = x->code[first + i] + (size_t)ACT_BLOCK * (size_t)(at + b);
+            const int16_t *q = code[i] + ACT_BLOCK * b;
             vi sum = madd16(w, q);
             for (int k = 2 * LANES; k < ACT_BLOCK; k += 2 * LANES)
                 sum += madd16(w + k, q + k);
-            sums[i] +=
-                __builtin_convertvector(sum, vf) * (scale[b] * x->scale[first + i][at + b]);
+            sums[i] += __builtin_convertvector(sum, vf) * factor[i][b];
         }
     }
     for (int i = 0; i < n_rows; i++)
         acc[first + i] = sums[i];
 }
 
-/* The same for all rows; and low[i] += the offsets of the blocks times the sums of x.
- * Formats with offsets come in whole pieces. */
-INLINE void add_blocks(vf *acc,
-                       vo *low,
-                       const int16_t *code,
-                       const float *scale,
-                       const float *offset,
-                       int n_blocks,
-                       const struct x_rows *x,
-                       int at,
-                       int n_rows)
+INLINE void add_rows(vf *acc,
+                     const struct stretch *s,
+                     const struct x_rows *x,
+                     int n_rows,
+                     int n)
 {
-    for (int i = 0; i < n_rows; i += REGISTER_ROWS)
-        add_products(acc, code, scale, n_blocks, x, at, i, QA_MIN(REGISTER_ROWS, n_rows - i));
-    if (!offset) return;
-    for (int i = 0; i < n_rows; i++) {
+    for (int i = 0; i < n_rows; i += REGISTER_ROWS) {
+        switch (n_rows - i) {
+        case 1: add_products(acc, s, x, i, 1, n); break;
+        case 2: add_products(acc, s, x, i, 2, n); break;
+        case 3: add_products(acc, s, x, i, 3, n); break;
+        default: add_products(acc, s, x, i, 4, n); break;
+        }
+    }
+}
+
+/* The same for all rows of x; and low[i] += the offsets of the blocks times the sums of
+ * x.  Formats with offsets come in whole pieces. */
+static __attribute__((noinline)) void add_stretch(vf *acc,
+                                                  vo *low,
+                                                  const struct stretch *s,
+                                                  const struct x_rows *x,
+                                                  int n_rows)
+{
+    if (s->n_blocks == PIECE_BLOCKS) {
+        add_rows(acc, s, x, n_rows, PIECE_BLOCKS);
+    } else {
+        add_rows(acc, s, x, n_rows, s->n_blocks);
+    }
+    for (int i = 0; s->offset && i < n_rows; i++) {
         for (int b = 0; b < PIECE_BLOCKS; b += OFFSET_LANES) {
-            low[i] += *(const vo_loose *)(offset + b) * *(const vo_loose *)(x->sum[i] + at + b);
+            low[i] +=
+                *(const vo_loose *)(s->offset + b) * *(const vo_loose *)(x->sum[i] + s->at + b);
         }
     }
 }
 
 /* Up to 8 rows of x: unpack a piece, use it for all of them, forget it. */
-INLINE void dot_pieces(const struct dot_args *a, struct unpacker u, int x_at, int n_rows)
+INLINE void dot_pieces(const struct dot_args *a, struct unpacker u)
 {
-    const struct x_rows x = rows_at(a->x, a->x_rows + x_at, n_rows);
+    const struct x_rows x = rows_at(a->x, a->x_rows, a->n_x);
     const int blocks = a->x->cols / ACT_BLOCK;
     int16_t code[PIECE];
     float scale[PIECE_BLOCKS], offset[PIECE_BLOCKS];
+    struct stretch s = {code, scale, u.has_offset ? offset : NULL, 0, PIECE_BLOCKS};
 
     for (int r = 0; r < a->n_w; r++) {
         const uint8_t *w = a->w + (size_t)r * a->row_bytes;
         vf acc[DOT_ROWS] = {0};
         vo low[DOT_ROWS] = {0};
-        int b = 0;
-        for (; b + PIECE_BLOCKS <= blocks; b += PIECE_BLOCKS, w += u.piece_bytes) {
-            u.unpack(w, PIECE_BLOCKS, code, scale, offset);
-            add_blocks(acc, low, code, scale, u.has_offset ? offset : NULL, PIECE_BLOCKS, &x, b,
-                       n_rows);
+        for (s.at = 0; s.at < blocks; s.at += PIECE_BLOCKS, w += u.piece_bytes) {
+            s.n_blocks = QA_MIN(PIECE_BLOCKS, blocks - s.at);
+            u.unpack(w, s.n_blocks, code, scale, offset);
+            add_stretch(acc, low, &s, &x, a->n_x);
         }
-        if (b < blocks) { /* formats of 32 values only */
-            u.unpack(w, blocks - b, code, scale, offset);
-            add_blocks(acc, low, code, scale, u.has_offset ? offset : NULL, blocks - b, &x, b,
-                       n_rows);
-        }
-        for (int i = 0; i < n_rows; i++)
-            a->out[(size_t)(x_at + i) * a->out_stride + (size_t)r] =
-                vf_sum(acc[i]) - vo_sum(low[i]);
+        for (int i = 0; i < a->n_x; i++)
+            a->out[(size_t)i * a->out_stride + (size_t)r] = vf_sum(acc[i]) - vo_sum(low[i]);
     }
 }
 
@@ -333,62 +348,43 @@ INLINE void panel_fill(const struct panel *t,
     }
 }
 
-INLINE void panel_rows(const struct panel *t,
+/* As dot_pieces() adds them up: stretch by stretch. */
+static void panel_rows(const struct panel *t,
                        const struct dot_args *a,
-                       struct unpacker u,
+                       bool has_offset,
                        int r0,
-                       int x_at,
-                       int n_rows)
+                       int x_at)
 {
+    const int n_rows = QA_MIN(DOT_ROWS, a->n_x - x_at), blocks = a->x->cols / ACT_BLOCK;
     const struct x_rows x = rows_at(a->x, a->x_rows + x_at, n_rows);
-    const int blocks = a->x->cols / ACT_BLOCK;
     for (int r = 0; r < t->n_w; r++) {
-        const size_t at = (size_t)r * (size_t)blocks;
+        float *out = a->out + (size_t)x_at * a->out_stride + (size_t)(r0 + r);
         vf acc[DOT_ROWS] = {0};
         vo low[DOT_ROWS] = {0};
-        for (int b = 0; b < blocks; b += PIECE_BLOCKS) { /* as dot_pieces() adds them up */
-            const size_t i = at + (size_t)b;
-            add_blocks(acc, low, t->code + i * ACT_BLOCK, t->scale + i,
-                       u.has_offset ? t->offset + i : NULL, QA_MIN(PIECE_BLOCKS, blocks - b),
-                       &x, b, n_rows);
+        for (int b = 0; b < blocks; b += PIECE_BLOCKS) {
+            const size_t i = (size_t)r * (size_t)blocks + (size_t)b;
+            const struct stretch s = {t->code + i * ACT_BLOCK, t->scale + i,
+                                      has_offset ? t->offset + i : NULL, b,
+                                      QA_MIN(PIECE_BLOCKS, blocks - b)};
+            add_stretch(acc, low, &s, &x, n_rows);
         }
-        for (int i = 0; i < n_rows; i++) {
-            a->out[(size_t)(x_at + i) * a->out_stride + (size_t)(r0 + r)] =
-                vf_sum(acc[i]) - vo_sum(low[i]);
-        }
+        for (int i = 0; i < n_rows; i++)
+            out[(size_t)i * a->out_stride] = vf_sum(acc[i]) - vo_sum(low[i]);
     }
 }
-
-/* n_rows is a constant in every instance: the accumulators live in registers. */
-#define FOR_ROWS(n, call)    \
-    switch (n) {             \
-    case 1: call(1); break;  \
-    case 2: call(2); break;  \
-    case 3: call(3); break;  \
-    case 4: call(4); break;  \
-    case 5: call(5); break;  \
-    case 6: call(6); break;  \
-    case 7: call(7); break;  \
-    default: call(8); break; \
-    }
 
 INLINE void dot_quant(const struct dot_args *a, struct unpacker u)
 {
     if (a->n_x <= DOT_ROWS) {
-#define CALL(n) dot_pieces(a, u, 0, n)
-        FOR_ROWS(a->n_x, CALL)
-#undef CALL
+        dot_pieces(a, u);
         return;
     }
     struct panel t;
     for (int r = 0; r < a->n_w; r += t.n_w) {
         t = panel_at(a->panel, a->panel_bytes, a->x->cols, a->n_w - r);
         panel_fill(&t, a, u, r);
-        for (int i = 0; i < a->n_x; i += DOT_ROWS) {
-#define CALL(n) panel_rows(&t, a, u, r, i, n)
-            FOR_ROWS(a->n_x - i, CALL)
-#undef CALL
-        }
+        for (int i = 0; i < a->n_x; i += DOT_ROWS)
+            panel_rows(&t, a, u.has_offset, r, i);
     }
 }
 
@@ -421,7 +417,7 @@ static void quantise(const float *x, int cols, int16_t *code, float *scale, floa
             memcpy(&bits, &shifted, 4);
             const int q = bits - 0x4b400000;
             code[i] = (int16_t)q;
-            total += q;
+            total += code[i];
         }
         scale[b] = d;
         sum[b] = d * (float)total;

@@ -294,7 +294,6 @@ static void thinking_in_circles_is_closed(void **fixture)
 static void thinking_and_code_are_sampled_with_different_settings(void **fixture)
 {
     PLAY({"plan\n</think>\n\n" BLOCK(GOOD), false});
-    p->tape.n_params = 4000000000;
     p->opts.sampling.temp = 0.7f;
     play(p, TASK);
     assert_true(p->seen.temp[0] > 0.69f && p->seen.temp[3] > 0.69f);
@@ -304,8 +303,9 @@ static void thinking_and_code_are_sampled_with_different_settings(void **fixture
 
 static void a_tiny_model_begins_greedy_and_samples_after_a_failure(void **fixture)
 {
-    PLAY({"plan\n</think>\n\n" CALL(BAD), false}, {"plan\n</think>\n\n" CALL(GOOD), false},
-         {"ok" OPENED(GOOD), false});
+    PLAY({"plan\n</think>\n\n" CALL("def(x):\n    return x + 2"), false}, {"plan\n</think>\n\n" CALL("def(x):\n    return 2 * x"), false},
+         {"ok" OPENED("def(x):\n    return 2 * x"), false});
+    p->tape.n_params = 5000000;
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
     assert_true(p->seen.temp[0] <= 0);
@@ -315,7 +315,7 @@ static void a_tiny_model_begins_greedy_and_samples_after_a_failure(void **fixtur
     }
     assert_true(most >= 1.0f);
     assert_int_equal(p->seen.n_rewinds, 1);
-    hasnt(p->session, BAD);
+    hasnt(p->session, "return x + 2");
     has(p, p->notices.p, "fresh thinking");
     release(p);
 }
@@ -328,6 +328,21 @@ static void without_thinking_the_frame_is_the_templates(void **fixture)
     ends(p, AGENT_ANSWERED, GOOD);
     has(p, p->session, "<|im_start|>assistant\n<think>\n\n</think>\n\n```python");
     release(p);
+}
+
+static void a_tiny_model_cannot_miscopy_the_asked_name(void **fixture)
+{
+    for (int n = 1; n <= BURST_MAX; n += 4) {
+        PLAY({"a\n</think>" CALL("import re\ndef(x):\n    return 2 * x\ndef other(): pass"), false},
+             {"b" OPENED("def(x):\n    return 2 * x"), false});
+        p->tape.n_burst = n;
+        p->tape.n_params = 5000000;
+        play(p, TASK);
+        ends(p, AGENT_ANSWERED, GOOD);
+        has(p, p->session, "import re\ndef double(x):");
+        has(p, p->session, "\ndef other(): pass");
+        release(p);
+    }
 }
 
 /* ---- the answer step ---- */
@@ -386,7 +401,6 @@ static void auto_repairs_first_and_then_starts_afresh_with_a_large_model(void **
 {
     PLAY({"a\n</think>\n\n" CALL(BAD), false}, {"b\n</think>\n\n" CALL(BAD "\n"), false},
          {"c\n</think>\n\n" CALL(GOOD), false}, {"d" OPENED(GOOD), false});
-    p->tape.n_params = 4000000000;
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
     has(p, p->notices.p, "repairs|");
@@ -706,14 +720,21 @@ static void the_burst_size_changes_nothing(void **fixture)
         play(p, TASK);
         ends(p, AGENT_ANSWERED, GOOD);
         if (!first) first = strdup(p->session);
-        assert_string_equal(p->session, first);
+        size_t same = 0;
+        while (first[same] && first[same] == p->session[same]) {
+            same++;
+        }
+        if (first[same] != p->session[same]) {
+            fail_msg("bursts of %d: '%s' is not '%s'", n, p->session + same, first + same);
+        }
         release(p);
     }
     free(first);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) cmocka_set_test_filter(argv[1]); /* one test by name; * and ? as in a shell */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_at_once_is_executed_and_handed_out),
         cmocka_unit_test(one_call_then_the_answer),
@@ -728,6 +749,7 @@ int main(void)
         cmocka_unit_test(thinking_and_code_are_sampled_with_different_settings),
         cmocka_unit_test(a_tiny_model_begins_greedy_and_samples_after_a_failure),
         cmocka_unit_test(without_thinking_the_frame_is_the_templates),
+        cmocka_unit_test(a_tiny_model_cannot_miscopy_the_asked_name),
         cmocka_unit_test(the_last_step_masks_calls_and_opens_the_answer),
         cmocka_unit_test(one_iteration_is_one_answer_step_that_may_think),
         cmocka_unit_test(a_failed_call_is_repaired_in_place_when_asked),

@@ -482,6 +482,66 @@ static void a_broken_vocabulary_is_refused_with_its_place(void **state)
     vocab_release(&v);
 }
 
+#define MODEL_FIXTURE "tests/fuzz/corpus/gguf/tokenizer.gguf"
+
+static struct str_buf read_fixture(void)
+{
+    struct str_buf b;
+    struct err e = {0};
+    str_buf_init(&b, 1 << 20);
+    if (file_read(&b, MODEL_FIXTURE, &e)) fail_msg("%s", e.text);
+    return b;
+}
+
+static void a_tokenizer_is_read_from_a_model_file(void **state)
+{
+    struct str_buf b = read_fixture();
+    struct gguf *g = NULL;
+    struct tokenizer *t = NULL;
+    struct err e = {0};
+    if (gguf_open_bytes(&g, str_buf_str(&b), "fixture", &e)) fail_msg("%s", e.text);
+    if (tokenizer_open_gguf(&t, g, &e)) fail_msg("%s", e.text);
+    gguf_close(g); /* nothing of the file is needed any more */
+    str_buf_release(&b);
+    assert_int_equal(tokenizer_n_tokens(t), 258);
+    assert_true(tokenizer_is_stop(t, 257) && tokenizer_is_control(t, 257));
+    assert_string_equal(pieces_of(t, STR("aaa<think>"), SPECIAL_PARSE), "aa|a|<think>");
+    tokenizer_close(t);
+}
+
+static void a_file_with_another_tokenizer_is_refused_by_name(void **state)
+{
+    static const struct {
+        struct str old, new;
+        const char *words;
+    } CASES[] = {
+        {STR("gpt2"),        STR("bert"),        "tokenizer model 'bert' is not read"  },
+        {STR("qwen35"),      STR("llama3"),      "pre-tokenizer 'llama3' is not read"  },
+        {STR("ggml.merges"), STR("ggml.morges"), "'tokenizer.ggml.merges' is missing"  },
+        {STR("\1\1\0\0"),    STR("\2\1\0\0"),    "'tokenizer.ggml.eos_token_id' is 258"},
+        {STR("a a"),         STR("a_a"),         "merge 0"                             },
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct str_buf b = read_fixture();
+        size_t at = str_find(str_buf_str(&b), CASES[i].old);
+        assert_true(at < b.n);
+        for (size_t k = at; CASES[i].old.p[0] == 1 && k + 4 <= b.n; k++) {
+            /* a number, the last one of the file */
+            if (memcmp(b.p + k, CASES[i].old.p, 4) == 0) at = k;
+        }
+        memcpy(b.p + at, CASES[i].new.p, CASES[i].new.n);
+        struct gguf *g = NULL;
+        struct tokenizer *t = NULL;
+        struct err e = {0};
+        if (gguf_open_bytes(&g, str_buf_str(&b), "fixture", &e)) fail_msg("%s", e.text);
+        assert_int_equal(tokenizer_open_gguf(&t, g, &e), QA_E_FORMAT);
+        assert_null(t);
+        if (!strstr(e.text, CASES[i].words)) fail_msg("'%s', not '%s'", e.text, CASES[i].words);
+        gguf_close(g);
+        str_buf_release(&b);
+    }
+}
+
 /* ---- against the real vocabularies ---- */
 
 static bool read_shared(const char *name, struct str_buf *b)
@@ -713,6 +773,8 @@ int main(void)
         cmocka_unit_test(the_longest_added_token_is_taken_and_ends_a_piece),
         cmocka_unit_test(tokens_know_what_they_are),
         cmocka_unit_test(a_broken_vocabulary_is_refused_with_its_place),
+        cmocka_unit_test(a_tokenizer_is_read_from_a_model_file),
+        cmocka_unit_test(a_file_with_another_tokenizer_is_refused_by_name),
         cmocka_unit_test(the_reference_cases_are_split_alike),
         cmocka_unit_test(texts_get_the_ids_of_the_151k_vocabulary),
         cmocka_unit_test(texts_get_the_ids_and_pieces_of_the_248k_vocabulary),

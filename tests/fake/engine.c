@@ -79,7 +79,7 @@ enum status fake_engine_open(struct engine **out, const struct fake_tape *t, str
                                    .n_threads = 1,
                                    .n_vocab = N_VOCAB,
                                    .n_ctx_train = t->n_ctx ? t->n_ctx : 65536,
-                                   .n_params = t->n_params ? t->n_params : 10000000};
+                                   .n_params = t->n_params ? t->n_params : 4000000000};
     for (int i = 0; i < 256; i++) {
         g->bytes[i] = (char)i;
     }
@@ -319,8 +319,7 @@ static void fill_logits(struct session *s, int32_t want)
     s->logits[want] = 20;
 }
 
-static int32_t
-pick(struct session *s, const struct decode_args *a, const struct burst *b, int32_t want)
+static int32_t pick(struct session *s, const struct decode_args *a, const struct burst *b)
 {
     float again[N_VOCAB];
     memcpy(again, s->logits, sizeof again);
@@ -339,7 +338,7 @@ pick(struct session *s, const struct decode_args *a, const struct burst *b, int3
         n_allowed += s->logits[i] > -INFINITY;
     }
     /* A forced token is not the model's: the tape waits. */
-    if (n_allowed == 1 && best != want && s->pos > 0) s->pos--;
+    if (n_allowed == 1 && s->pos > 0) s->pos--;
     return best;
 }
 
@@ -353,9 +352,8 @@ session_decode(struct session *s, const struct decode_args *a, struct burst *out
     if (stop_flag) return err_set(e, QA_E_STOP, "stopped");
     if (s->is_new_turn) start_turn(s);
     while (b.n < n && (int64_t)s->ids.n < s->cap) {
-        const int32_t want = next_of_tape(s);
-        fill_logits(s, want);
-        const int32_t id = pick(s, a, &b, want);
+        fill_logits(s, next_of_tape(s));
+        const int32_t id = pick(s, a, &b);
         b.ids[b.n++] = id;
         if (ids_add(&s->ids, &id, 1, e)) return QA_E_NOMEM;
         g->log->temp[g->log->n_decoded++ % COUNT(g->log->temp)] = a->sampling->temp;

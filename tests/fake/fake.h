@@ -21,7 +21,7 @@ struct fake_tape {
     size_t n_turns;
     int n_burst;        /* tokens a burst; 0: 1                                     */
     int n_ctx;          /* 0: 65536                                                 */
-    uint64_t n_params;  /* 0: 10 M                                                  */
+    uint64_t n_params;  /* 0: 4,000 M                                               */
     const char *chat_template;
     int64_t stop_after; /* after that many tokens *stop becomes 1; 0: never         */
     volatile int *stop;

@@ -49,27 +49,38 @@ static inline struct run_result jail_run(struct sandbox *s, const char *code)
     return jail_run_limited(s, code, RUN_CELL, &limits);
 }
 
+/* First uid that jails of process `pid` use at level full. */
+static inline unsigned long jail_first_uid(pid_t pid)
+{
+    return 1000000000UL + (unsigned long)pid % 4194304 * 256 % 1000000000;
+}
+
+/* Real uid of a process, named as in /proc; 0 when it is gone. */
+static inline unsigned long jail_uid_of(const char *pid)
+{
+    char path[300];
+    char line[256];
+    unsigned long uid = 0;
+    snprintf(path, sizeof path, "/proc/%s/status", pid);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "Uid: %lu", &uid) == 1) break;
+    }
+    if (f) fclose(f);
+    return uid;
+}
+
 /* Processes of the uids that jails of process `pid` use: its slots as root, the user
  * itself otherwise. */
 static inline int jail_processes(pid_t pid)
 {
-    const unsigned long first = 1000000000UL + (unsigned long)pid % 4194304 * 256 % 1000000000;
+    const unsigned long first = jail_first_uid(pid);
     const bool is_root = geteuid() == 0;
     DIR *d = opendir("/proc");
     int n = 0;
     for (struct dirent *f; d && (f = readdir(d));) {
-        char path[300];
-        struct stat st;
         if (f->d_name[0] < '0' || f->d_name[0] > '9') continue;
-        snprintf(path, sizeof path, "/proc/%s/status", f->d_name);
-        FILE *status = fopen(path, "r");
-        unsigned long uid = 0;
-        char line[256];
-        while (status && fgets(line, sizeof line, status)) {
-            if (sscanf(line, "Uid: %lu", &uid) == 1) break;
-        }
-        if (status) fclose(status);
-        (void)st;
+        const unsigned long uid = jail_uid_of(f->d_name);
         if (is_root ? uid >= first && uid < first + 256 : uid == geteuid()) n++;
     }
     if (d) closedir(d);
@@ -99,7 +110,8 @@ static inline int again_as_user(const char *argument)
         const uid_t uid = 40000 + (uid_t)getpid() % 20000;
         char *argv[] = {(char *)"again", (char *)argument, NULL};
         char *environment[] = {(char *)"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
-        if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)) _exit(1);
+        if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
+            _exit(1);
         if (chdir("/")) _exit(1);
         syscall(SYS_execveat, self, "", argv, environment, AT_EMPTY_PATH);
         _exit(1);

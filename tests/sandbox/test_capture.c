@@ -1,8 +1,7 @@
 /* test_capture.c - streams: bounded, exact in what they leave out, harmless to show. */
-#include "tests/sandbox/jail_test.h"
-
 #include "sandbox/capture.h"
 #include "sandbox/proto.h"
+#include "tests/sandbox/jail_test.h"
 
 /* The text of `s` fed in pieces of `step`, kept within `cap`. */
 static char *text_of(struct str s, size_t cap, size_t step, uint64_t *n_left_out)
@@ -47,7 +46,8 @@ static void what_does_not_fit_loses_its_middle(void **state)
 static void the_count_is_exact_where_a_character_is_cut(void **state)
 {
     /* Head of 4 and tail of 6 cut both euro signs. */
-    const struct str s = STR("abc\xE2\x82\xAC--------\xE2\x82\xAC" "12345");
+    const struct str s = STR("abc\xE2\x82\xAC--------\xE2\x82\xAC"
+                             "12345");
     uint64_t n_left_out = 0;
     char *text = text_of(s, 10, 3, &n_left_out);
     assert_string_equal(text, "abc\n[... 14 bytes left out ...]\n12345");
@@ -78,7 +78,10 @@ static void bytes_that_are_no_text_are_shown_as_replacement(void **state)
     const char r[] = "\xEF\xBF\xBD";
     char wanted[64];
     snprintf(wanted, sizeof wanted, "a%s%s%s[0m%s%sb", r, r, r, r, r);
-    check_text((struct str){"a\0\r\x1b[0m\x7f\xff" "b", 10}, 100, wanted);
+    check_text((struct str){"a\0\r\x1b[0m\x7f\xff"
+                            "b",
+                            10},
+               100, wanted);
     snprintf(wanted, sizeof wanted, "%s%s%s", r, r, r);
     check_text(STR("\xE2\x82\xC0"), 100, wanted);
     snprintf(wanted, sizeof wanted, "x%sy", r);
@@ -121,7 +124,8 @@ static void a_frame_is_laid_out_as_the_driver_reads_it(void **state)
                             .nonce = "0123456789abcde"};
     frame_encode(out, &f, 0x21222324);
     static const uint8_t wanted[] = "\1\0\0\0\4\3\2\1\x18\x17\x16\x15\x14\x13\x12\x11\7\0\0\0"
-                                    "\x24\x23\x22\x21" "0123456789abcde";
+                                    "\x24\x23\x22\x21"
+                                    "0123456789abcde";
     assert_memory_equal(out, wanted, sizeof out);
 }
 

@@ -2,9 +2,8 @@
  *
  * The texts were recorded with the official package, version 1.0.3, on CPython
  * 3.11; only texts that are the same in every version are here. */
-#include "tests/sandbox/jail_test.h"
-
 #include "engine/base/clock.h"
+#include "tests/sandbox/jail_test.h"
 
 static struct sandbox *jail;
 
@@ -86,8 +85,9 @@ static struct run_result score(const char *completion, int timeout_ms)
 {
     struct str_buf b;
     str_buf_init(&b, 8 << 20);
-    str_buf_addf(&b, "def f(x):\n%s\ndef check(c):\n    assert c(1) == 2\n"
-                     "    assert c(3) == 4, 'three'\n\ncheck(f)",
+    str_buf_addf(&b,
+                 "def f(x):\n%s\ndef check(c):\n    assert c(1) == 2\n"
+                 "    assert c(3) == 4, 'three'\n\ncheck(f)",
                  completion);
     struct run_limits limits = run_limits_default();
     limits.timeout_ms = timeout_ms;
@@ -156,9 +156,10 @@ static void the_official_time_limit_is_one_second_longer_for_the_deaf(void **sta
 static void a_program_that_says_nothing_wrong_is_not_passed_by_its_streams(void **state)
 {
     (void)state;
-    struct run_result r = score("    import os\n    os.write(1, b'passed')\n    os.write(2, b'passed')\n"
-                                "    return x\n",
-                                1000);
+    struct run_result r =
+        score("    import os\n    os.write(1, b'passed')\n    os.write(2, b'passed')\n"
+              "    return x\n",
+              1000);
     assert_string_equal(r.verdict, "failed: ");
     run_result_release(&r);
 }
@@ -177,10 +178,9 @@ static void cells_and_scores_may_take_turns(void **state)
     }
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    (void)argv;
-    if (!is_jail_possible()) return argc > 1 ? 0 : 1;
+    if (!is_jail_possible()) return 1;
     struct CMUnitTest tests[COUNT(SAMPLES) + 5];
     size_t n = 0;
     for (; n < COUNT(SAMPLES); n++) {
@@ -197,7 +197,5 @@ int main(int argc, char **argv)
     };
     _Static_assert(COUNT(more) == 5, "room for all");
     memcpy(tests + n, more, sizeof more);
-    const int n_failed = cmocka_run_group_tests_name("score", tests, open_jail, close_jail);
-    if (argc > 1 || geteuid() != 0) return n_failed;
-    return n_failed + again_as_user("again");
+    return cmocka_run_group_tests_name("score", tests, open_jail, close_jail);
 }

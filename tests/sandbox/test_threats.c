@@ -11,11 +11,11 @@
 struct threat {
     const char *name;
     const char *code;
-    unsigned wanted;    /* set of 1 << enum run_status                        */
-    const char *text;   /* must be in stdout or stderr, or NULL               */
-    int timeout_ms;     /* 0: 15000                                           */
-    int memory_mib;     /* 0: 512                                             */
-    int most_ms;        /* the call must be over by then; 0: no matter        */
+    unsigned wanted;  /* set of 1 << enum run_status                        */
+    const char *text; /* must be in stdout or stderr, or NULL               */
+    int timeout_ms;   /* 0: 15000                                           */
+    int memory_mib;   /* 0: 512                                             */
+    int most_ms;      /* the call must be over by then; 0: no matter        */
 };
 
 enum {

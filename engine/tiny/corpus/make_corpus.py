@@ -74,6 +74,16 @@ def encode(tok, rows):
     return encoded
 
 
+def cut(encoded, share, seed, special):
+    """Ends some transcripts after the plan and the first token of what follows: more plans in the same number of tokens."""
+    rng, out = random.Random(f"cut/{seed}"), []
+    for ids, mask, r in encoded:
+        end = ids.tolist().index(special["</think>"])
+        short = rng.random() < share and mask[end]
+        out.append((ids[:end + 3], mask[:end + 3], r) if short else (ids, mask, r))
+    return out
+
+
 def write(folder, name, encoded):
     import numpy as np
     lengths = [len(e[0]) for e in encoded]
@@ -102,6 +112,7 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--prompts", default=prompts.FOLDER)
     parser.add_argument("--tokenizer", default="", help="use this tokenizer.json instead of training one")
+    parser.add_argument("--cut", type=float, default=0.0, help="share of training transcripts that end after the plan")
     parser.add_argument("--show", type=int, default=0, help="only print this many transcripts")
     a = parser.parse_args()
     began = time.time()
@@ -128,10 +139,11 @@ def main():
         json.dump(data, f)
     np.array(tok.encode(prefix, add_special_tokens=False).ids, np.uint16).tofile(os.path.join(a.out, "prefix.tokens"))
     write(a.out, "val", encoded[:N_VALIDATION])
-    lengths = write(a.out, "train", encoded[N_VALIDATION:N_VALIDATION + a.count])
+    training = cut(encoded[N_VALIDATION:N_VALIDATION + a.count], a.cut, a.seed, data["special"])
+    lengths = write(a.out, "train", training)
     kinds = collections.Counter(e[2][0] for e in encoded)
     stats = {"transcripts": len(lengths), "tokens": int(sum(lengths)), "mean_tokens": round(float(np.mean(lengths)), 1), "p95_tokens": int(np.percentile(lengths, 95)), "longest": max(lengths),
-             "targets": int(sum(e[1].sum() for e in encoded[N_VALIDATION:N_VALIDATION + a.count])), "too_long": len(rows) - len(encoded), "kinds": dict(kinds), "operations": len(OPS),
+             "targets": int(sum(e[1].sum() for e in training)), "too_long": len(rows) - len(encoded), "kinds": dict(kinds), "operations": len(OPS),
              "pairs_seen": len({(x, y) for r in rows for x, y in zip(r[1], r[1][1:])}), "rarest": uses.most_common()[-5:], "seed": a.seed, "seconds": round(time.time() - began)}
     with open(os.path.join(a.out, "corpus.json"), "w") as f:
         json.dump(stats | {"uses": uses}, f, indent=1)

@@ -86,7 +86,7 @@ def small(v):
         return len(v) <= 60
     if isinstance(v, dict):
         return len(v) <= 10 and all(map(small, v.values()))
-    return len(v) <= 14 and all(map(small, v))
+    return len(v) <= 12 and all(map(small, v))
 
 
 def run(steps, args):

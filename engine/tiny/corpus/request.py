@@ -1,5 +1,5 @@
 """Tasks in free form: a request in plain text or Markdown, with examples in many notations."""
-from .task import NEXT_TO_NOTHING, NO_EXAMPLES_PLAIN, Task, annotated, call, pick_examples, quoted
+from .task import USUAL_NAME, NO_EXAMPLES_PLAIN, Task, annotated, call, pick_examples, quoted
 from .wording import INTO, STORIES, capital, clause, describe, introduce
 
 OPENERS = ["", "", "", "", "", "", "Hello! ", "Hi, ", "Please help me with this. ", "I am learning Python. ", "Can you help? ", "I need a little help with a Python exercise. ", "This is a small exercise. ",
@@ -62,9 +62,9 @@ def show(rng, examples, name):
 def request(rng, steps, found, name, args):
     with_examples = rng.random() >= NO_EXAMPLES_PLAIN
     tin = steps[0].op.tin
-    bare = tin in NEXT_TO_NOTHING and not any(s.argument for s in steps) and rng.random() < 0.10
+    bare = tin in USUAL_NAME and not any(s.argument for s in steps) and rng.random() < 0.10
     if bare:   # the request names no argument: the code uses the usual name for the type
-        args = [NEXT_TO_NOTHING[tin]]
+        args = [USUAL_NAME[tin]]
         if name == args[0]:
             name += "_of"
     double = rng.random() < 0.3

@@ -6,7 +6,8 @@ from .op import ANNOTATION
 from .wording import INTO, STORIES, capital, describe, introduce
 
 NO_EXAMPLES_STUB, NO_EXAMPLES_PLAIN = 0.14, 0.09
-NEXT_TO_NOTHING = {"L": "nums", "W": "words", "S": "s", "I": "n", "D": "d"}
+# the argument's name when the request gives none
+USUAL_NAME = {"L": "nums", "W": "words", "S": "s", "I": "n", "D": "d"}
 
 
 @dataclass

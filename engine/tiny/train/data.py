@@ -1,19 +1,27 @@
 """Packs transcripts into rows of equal length."""
+import json
 import os
 import numpy as np
 import torch
 
 
 class Corpus:
-    """`name`.tokens, .mask and .starts in a folder, handed out one after another; the order changes with every epoch."""
+    """`name`.tokens, .mask and .starts in a folder, handed out one after another; the order changes with every epoch.
 
-    def __init__(self, folder, name, seed=1):
+    A share `short` of the transcripts ends after the first assistant turn that has a loss: the plan and the code are
+    what takes long to learn, while what follows is mostly the same code again.
+    """
+
+    def __init__(self, folder, name, seed=1, short=0.0):
         load = lambda ext, t: np.fromfile(os.path.join(folder, f"{name}.{ext}"), t)
         self.tokens, self.mask, starts = load("tokens", np.uint16), load("mask", np.uint8), load("starts", np.int64)
         if starts[-1] != len(self.tokens):
             starts = np.append(starts, len(self.tokens))
         self.starts, self.seed, self.position = starts, seed, 0
-        self.epoch, self.order = -1, None
+        self.epoch, self.order, self.short = -1, None, short
+        if short:
+            with open(os.path.join(folder, "tokenizer.json"), encoding="utf-8") as f:
+                self.end = json.load(f)["special"]["<|im_end|>"]
 
     def __len__(self):
         return len(self.starts) - 1
@@ -23,10 +31,14 @@ class Corpus:
         epoch, at = divmod(self.position, len(self))
         if epoch != self.epoch:
             self.epoch, self.order = epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self))
-        self.position += 1
         i = self.order[at]
         s = slice(self.starts[i], self.starts[i + 1])
-        return self.tokens[s], self.mask[s]
+        tokens, mask = self.tokens[s], self.mask[s]
+        if self.position * 2654435761 % 2 ** 32 < self.short * 2 ** 32:      # a fixed scattered choice
+            n = np.flatnonzero((tokens == self.end) & (mask > 0))[0] + 2     # with the line feed behind it
+            tokens, mask = tokens[:n], mask[:n]
+        self.position += 1
+        return tokens, mask
 
     def row(self, length):
         """Transcripts one after another, cut at `length` + 1 (one more, for the last target)."""

@@ -42,6 +42,7 @@ def arguments():
     a.add_argument("--decay", type=float, default=0.5, help="share of the time in which the learning rate falls")
     a.add_argument("--prefix-share", type=float, default=0.5, help="share of steps that begin with the system prompt, before the last --prefix-end of the time")
     a.add_argument("--prefix-end", type=float, default=0.4)
+    a.add_argument("--short", type=float, default=0.8, help="share of transcripts cut after their first learned turn")
     a.add_argument("--balance", type=float, default=0.01), a.add_argument("--seed", type=int, default=1)
     a.add_argument("--threads", type=int, default=1, help="of each process"), a.add_argument("--save-minutes", type=float, default=5)
     a.add_argument("--eval-steps", type=int, default=100), a.add_argument("--export-below", type=float, default=1.0)
@@ -110,7 +111,7 @@ class Trainer:
         self.c = Config(ff=a.ff, experts=a.experts)
         self.params = init(self.c, a.seed, self.device)
         self.model = Model(self.c, self.params, torch.bfloat16, not a.no_compile)
-        self.corpus, self.val = data.Corpus(a.out, "train", a.seed), data.Corpus(a.out, "val", a.seed)
+        self.corpus, self.val = data.Corpus(a.out, "train", a.seed, a.short), data.Corpus(a.out, "val", a.seed)
         self.prefix = data.prefix(a.out)
         self.streams = {}
         self.phase, self.step, self.seen, self.used, self.last_val = "trunk", 0, 0, 0.0, None

@@ -1,0 +1,276 @@
+/* view.c - what a run looks like to a person: progress on stderr while it happens. */
+#include "cmd/view.h"
+
+#include "cmd/opt.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RESULT_LINES = 12 };
+
+#define DIM   "\033[2m"
+#define BOLD  "\033[1m"
+#define RED   "\033[31m"
+#define GREEN "\033[32m"
+#define CYAN  "\033[36m"
+#define RESET "\033[0m"
+
+/* ---- bytes nobody trusts ---- */
+
+/* Bytes the character that starts with `c` should have; 1 for what cannot start one. */
+static size_t want_bytes(unsigned char c)
+{
+    return c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 1;
+}
+
+static unsigned code_point(const unsigned char *p, size_t n)
+{
+    if (n == 2) return (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
+    if (n == 3) return (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
+    return p[0];
+}
+
+/* Marks that reorder or hide what stands around them, and C1 control characters. */
+static bool is_unsafe(unsigned cp)
+{
+    return (cp >= 0x80 && cp < 0xA0) || cp == 0x61C || (cp >= 0x200B && cp <= 0x200F) ||
+           (cp >= 0x2028 && cp <= 0x202E) || (cp >= 0x2060 && cp <= 0x206F) || cp == 0xFEFF;
+}
+
+static void add_char(struct str_buf *b, struct str c, bool is_inert)
+{
+    const unsigned char *p = (const unsigned char *)c.p;
+    if (is_inert && c.n == 1 && ((p[0] < 0x20 && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7F)) {
+        str_buf_addf(b, "^%c", p[0] ^ 0x40);
+    } else if (is_inert && c.n > 1 && is_unsafe(code_point(p, c.n))) {
+        str_buf_addf(b, "<U+%04X>", code_point(p, c.n));
+    } else {
+        str_buf_add(b, c);
+    }
+}
+
+void view_add(struct str_buf *b, struct view_tail *tail, struct str s, bool is_inert)
+{
+    size_t i = 0;
+    while (tail->n && i < s.n) {
+        tail->p[tail->n++] = s.p[i++];
+        const struct str c = {tail->p, tail->n};
+        if (tail->n < want_bytes((unsigned char)tail->p[0]) &&
+            ((unsigned char)tail->p[tail->n - 1] & 0xC0) == 0x80) {
+            continue;
+        }
+        if (str_is_utf8(c)) {
+            add_char(b, c, is_inert);
+        } else {
+            str_buf_add_z(b, "\xEF\xBF\xBD");
+            i--; /* the last byte may start a character of its own */
+        }
+        tail->n = 0;
+    }
+    while (i < s.n) {
+        const size_t n = want_bytes((unsigned char)s.p[i]);
+        const struct str c = str_cut(s, i, i + n);
+        if (c.n == n && str_is_utf8(c)) {
+            add_char(b, c, is_inert);
+            i += n;
+        } else if (c.n < n) {
+            memcpy(tail->p, c.p, c.n);
+            tail->n = c.n;
+            return;
+        } else {
+            str_buf_add_z(b, "\xEF\xBF\xBD");
+            i++;
+        }
+    }
+}
+
+/* ---- lines ---- */
+
+void view_init(struct view *v, int max_iter)
+{
+    *v = (struct view){
+        .is_terminal = isatty(STDERR_FILENO) != 0,
+        .has_colour = opt_has_colour(STDERR_FILENO),
+        .columns = opt_columns(STDERR_FILENO),
+        .max_iter = max_iter,
+        .is_line_start = true,
+    };
+    str_buf_init(&v->line, 1 << 20);
+    str_buf_init(&v->text, 16 << 20);
+}
+
+void view_release(struct view *v)
+{
+    str_buf_release(&v->line);
+    str_buf_release(&v->text);
+}
+
+static void style(const struct view *v, const char *code)
+{
+    if (v->has_colour) fputs(code, stderr);
+}
+
+/* One line of our own words, cut to the width of the terminal. */
+static void say(struct view *v, const char *colour, const char *fmt, ...) PRINTF(3, 4);
+static void say(struct view *v, const char *colour, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    struct view_tail tail = {0};
+    str_buf_reset(&v->text);
+    view_add(&v->text, &tail, str_of(text), true);
+    struct str s = str_buf_str(&v->text);
+    const size_t most = (size_t)QA_MAX(v->columns, 20);
+    if (v->is_terminal && s.n > most) {
+        s.n = most - 1;
+        while (s.n && ((unsigned char)s.p[s.n] & 0xC0) == 0x80) {
+            s.n--;
+        }
+    }
+    style(v, colour);
+    fwrite(s.p, 1, s.n, stderr);
+    style(v, RESET);
+    fputc('\n', stderr);
+}
+
+static const char *word_of(enum agent_event_type part)
+{
+    return part == AGENT_THINK ? "think" : part == AGENT_TEXT ? "text" : "code";
+}
+
+/* Finish what is being shown. */
+static void end_part(struct view *v)
+{
+    if (!v->is_in_part) return;
+    v->is_in_part = false;
+    v->tail.n = 0;
+    if (v->is_terminal) {
+        style(v, RESET);
+        if (!v->is_line_start) fputc('\n', stderr);
+    } else if (v->line.n) {
+        fprintf(stderr, "%s: %s\n", word_of(v->part), v->line.p);
+        str_buf_reset(&v->line);
+    }
+    v->is_line_start = true;
+}
+
+/* Whole lines with a word in front. */
+static void add_plain(struct view *v, struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] != '\n') {
+            str_buf_add_char(&v->line, s.p[i]);
+            continue;
+        }
+        fprintf(stderr, "%s: %s\n", word_of(v->part), v->line.p ? v->line.p : "");
+        str_buf_reset(&v->line);
+    }
+}
+
+/* As it comes; code has a margin. */
+static void add_live(struct view *v, struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (v->is_line_start && v->part == AGENT_TOOL_CODE) fputs("| ", stderr);
+        v->is_line_start = s.p[i] == '\n';
+        fputc(s.p[i], stderr);
+    }
+    fflush(stderr);
+}
+
+static void show_part(struct view *v, const struct agent_event *ev)
+{
+    if (!v->is_in_part || v->part != ev->type) {
+        end_part(v);
+        v->is_in_part = true;
+        v->part = ev->type;
+        if (v->is_terminal) {
+            style(v, ev->type == AGENT_THINK ? DIM : ev->type == AGENT_TOOL_CODE ? CYAN : "");
+        }
+    }
+    str_buf_reset(&v->text);
+    view_add(&v->text, &v->tail, ev->text, true);
+    if (v->is_terminal) {
+        add_live(v, str_buf_str(&v->text));
+    } else {
+        add_plain(v, str_buf_str(&v->text));
+    }
+}
+
+static void show_result(struct view *v, const struct agent_event *ev)
+{
+    const struct run_result *r = ev->run;
+    struct view_tail tail = {0};
+    int n_lines = 0;
+    str_buf_reset(&v->text);
+    view_add(&v->text, &tail, ev->text, true);
+    for (struct str rest = str_buf_str(&v->text); rest.n; n_lines++) {
+        size_t end = str_find(rest, STR("\n"));
+        if (end == SIZE_MAX) end = rest.n;
+        if (n_lines < RESULT_LINES) fprintf(stderr, "> %.*s\n", (int)end, rest.p);
+        rest = str_cut(rest, end + 1, rest.n);
+    }
+    if (n_lines > RESULT_LINES) fprintf(stderr, "> ... %d more lines\n", n_lines - RESULT_LINES);
+    if (!r) {
+        say(v, RED, "not run");
+    } else if (r->status == RUN_OK) {
+        say(v, GREEN, "ok, %.0f ms", r->duration_ms);
+    } else {
+        say(v, RED, "%s, %.0f ms", run_status_name(r->status), r->duration_ms);
+    }
+}
+
+static void show_end(struct view *v, const struct agent_result *r)
+{
+    const double all = r->total_s > 0 ? r->total_s : 1;
+    const double other = QA_MAX(all - r->decode_s - r->prefill_s - r->tool_s, 0.0);
+    say(v, r->outcome == AGENT_ANSWERED ? GREEN : RED, "%s in %.1f s, iteration %d of %d, %d call%s",
+        agent_outcome_name(r->outcome), r->total_s, r->n_iterations, v->max_iter, r->n_tool_calls,
+        r->n_tool_calls == 1 ? "" : "s");
+    say(v, DIM, "%lld tokens at %.1f tok/s; prompt %lld, reused %lld; decode %.0f %% prefill %.0f %% "
+        "tools %.0f %% other %.0f %%",
+        (long long)r->n_generated_tokens, r->peak_tps, (long long)r->n_prompt_tokens,
+        (long long)r->n_reused_tokens, 100 * r->decode_s / all, 100 * r->prefill_s / all,
+        100 * r->tool_s / all, 100 * other / all);
+}
+
+void view_event(void *ctx, const struct agent_event *ev)
+{
+    struct view *v = ctx;
+    switch (ev->type) {
+    case AGENT_STARTED: break;
+    case AGENT_ITERATION:
+        end_part(v);
+        v->turn_start_s = ev->t_s;
+        say(v, BOLD, "-- iteration %d of %d, %.1f s", ev->iteration, v->max_iter, ev->t_s);
+        break;
+    case AGENT_THINK:
+    case AGENT_TEXT:
+    case AGENT_TOOL_CODE: show_part(v, ev); break;
+    case AGENT_TOOL_STARTED: end_part(v); break;
+    case AGENT_TOOL_DONE:
+        end_part(v);
+        show_result(v, ev);
+        break;
+    case AGENT_NOTICE:
+        end_part(v);
+        say(v, DIM, "note: %.*s", (int)ev->text.n, ev->text.p);
+        break;
+    case AGENT_ITERATION_DONE: {
+        const double s = ev->t_s - v->turn_start_s;
+        end_part(v);
+        say(v, DIM, "%lld tokens, %.1f tok/s", (long long)ev->n_tokens,
+            s > 0 ? (double)ev->n_tokens / s : 0.0);
+        break;
+    }
+    case AGENT_ANSWER: end_part(v); break;
+    case AGENT_DONE:
+        end_part(v);
+        show_end(v, ev->result);
+        break;
+    }
+}
