@@ -126,8 +126,11 @@ enum status engine_open(struct engine **out, const struct engine_opts *o, struct
     if (!g) return err_set(e, QA_E_NOMEM, "no memory for the engine");
     const enum status st = open_parts(g, o, e);
     if (st) {
+        /* The file's own errors name it already, and a wrong option is not its fault. */
+        const bool is_about_content = g->file && st != QA_E_USAGE;
         engine_close(g);
-        return err_wrap(e, st, "cannot open model '%s'", o->model_path ? o->model_path : "");
+        if (!is_about_content) return st;
+        return err_wrap(e, st, "cannot use model '%s'", o->model_path ? o->model_path : "(embedded)");
     }
     fill_info(g, start_s);
     *out = g;
