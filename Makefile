@@ -66,7 +66,7 @@ $(filter-out $(OBJ_kernels),$(OBJ_all)): EXTRA += -Wconversion
 # One instruction set per file, by suffix; nothing else is compiled with more than
 # the baseline, so no instruction can run before the processor was asked.
 ISA_avx2   := -mavx2 -mfma -mf16c
-ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
 ifeq ($(shell uname -m),x86_64)
 $(filter %_avx2.o,$(OBJ_kernels)): EXTRA += $(ISA_avx2)
 $(filter %_avx512.o,$(OBJ_kernels)): EXTRA += $(ISA_avx512)

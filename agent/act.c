@@ -1,5 +1,6 @@
 /* act.c - what follows a turn: calls are run, answers are judged, failures lead back. */
 #include "agent/run.h"
+#include "engine/base/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,8 @@ enum status run_append(struct run *r, struct chat_text *t, const char *what, str
     if (!st && ids.n) st = session_append(r->a->session, ids.p, ids.n, e);
     if (!st && ids.n && r->log) {
         transcript_add(r->log, "append",
-                       json_pack("{s:i, s:s, s:o, s:o}", "iteration", r->iteration, "what", what,
-                                 "text", transcript_text(str_buf_str(&t->bytes)), "ids",
+                       json_pack("{s:i, s:s, s:o, s:o}", "iteration", r->iteration, "what",
+                                 what, "text", transcript_text(str_buf_str(&t->bytes)), "ids",
                                  transcript_ids(ids.p, ids.n)));
     }
     ids_release(&ids);
@@ -154,14 +155,15 @@ static enum status run_call(struct run *r,
     const struct tools tools = {
         .sandbox = r->a->opts.sandbox, .limits = r->a->opts.limits.tool, .budget = &r->budget};
     run_emit(r, AGENT_TOOL_STARTED, tools_code(c));
+    const double start_s = clock_now_s();
     enum status st = tools_run(&tools, c, out, e);
+    r->budget.tool_s += clock_now_s() - start_s;
     if (st) return st;
     r->result->n_tool_calls++;
-    if (out->has_run) r->budget.tool_s += out->run.duration_ms * 1e-3;
     log_tool(r, out);
     run_event(r, &(struct agent_event){.type = AGENT_TOOL_DONE,
-                                        .text = str_buf_str(&out->text),
-                                        .run = out->has_run ? &out->run : NULL});
+                                       .text = str_buf_str(&out->text),
+                                       .run = out->has_run ? &out->run : NULL});
     snprintf(note, 240, "%s", out->is_ok ? "" : "the program failed");
     if (!out->has_run || out->run.status == RUN_KILLED) return QA_OK;
     if (!r->task.wants_code || !task_defines(out->code, r->task.name)) return QA_OK;
@@ -254,7 +256,8 @@ static enum status handle_text(struct run *r, struct str text, struct err *e)
     const struct str code = answer_code(r, text);
     if (!code.n) {
         enum status st = after_failure(r, "the answer has no code", &stays, e);
-        if (!st && stays) run_add_user(r, STR("Answer with the final code in one Python code block."));
+        if (!st && stays)
+            run_add_user(r, STR("Answer with the final code in one Python code block."));
         return st;
     }
     struct evidence v;
@@ -267,8 +270,10 @@ static enum status handle_text(struct run *r, struct str text, struct err *e)
     if (st || !stays) return st;
     struct str_buf b;
     str_buf_init(&b, 1024);
-    str_buf_addf(&b, "Running the answer shows: %s\nRead the task again and answer with the "
-                     "whole corrected code.", v.note);
+    str_buf_addf(&b,
+                 "Running the answer shows: %s\nRead the task again and answer with the "
+                 "whole corrected code.",
+                 v.note);
     run_add_user(r, str_buf_str(&b));
     str_buf_release(&b);
     return QA_OK;
@@ -278,13 +283,12 @@ static void log_turn(struct run *r, const struct turn *t)
 {
     if (!r->log) return;
     const int64_t n = session_n_tokens(r->a->session) - t->n_start;
-    transcript_add(
-        r->log, "turn",
-        json_pack("{s:i, s:s, s:I, s:o, s:o, s:o}", "iteration", r->iteration, "end",
-                  turn_end_name(t->end), "n_tokens", (json_int_t)t->n_tokens, "ids",
-                  transcript_ids(session_ids(r->a->session) + t->n_start, (size_t)n), "think",
-                  transcript_text(str_buf_str(&t->stream.think)), "text",
-                  transcript_text(str_buf_str(&t->stream.text))));
+    transcript_add(r->log, "turn",
+                   json_pack("{s:i, s:s, s:I, s:o, s:o, s:o}", "iteration", r->iteration, "end",
+                             turn_end_name(t->end), "n_tokens", (json_int_t)t->n_tokens, "ids",
+                             transcript_ids(session_ids(r->a->session) + t->n_start, (size_t)n),
+                             "think", transcript_text(str_buf_str(&t->stream.think)), "text",
+                             transcript_text(str_buf_str(&t->stream.text))));
 }
 
 enum status run_handle_turn(struct run *r, struct turn *t, bool is_answer, struct err *e)
@@ -311,9 +315,11 @@ enum status run_handle_turn(struct run *r, struct turn *t, bool is_answer, struc
     const char *fault = is_answer ? NULL : toolcall_fault(text);
     if (fault && t->end == TURN_DONE) return handle_fault(r, fault, e);
     if (t->end != TURN_DONE && !answer_code(r, text).n) {
-        enum status st = after_failure(r, t->end == TURN_EMPTY  ? "the turn was empty"
-                                          : t->end == TURN_LOOP ? "the turn went in circles"
-                                                                : "the turn did not end", &stays, e);
+        enum status st = after_failure(r,
+                                       t->end == TURN_EMPTY  ? "the turn was empty"
+                                       : t->end == TURN_LOOP ? "the turn went in circles"
+                                                             : "the turn did not end",
+                                       &stays, e);
         if (!st && stays) st = run_return_to_task(r, e); /* half a turn is no good to repair */
         return st;
     }

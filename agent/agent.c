@@ -13,9 +13,9 @@
 enum {
     TINY_PARAMS = 100000000,
     DEFAULT_CTX = 65536,
-    TINY_THINK = 512,      /* thinking of a tiny model when no budget is given       */
-    RECAP_THINK = 64,      /* thinking between a program that passed and the answer  */
-    MIN_ROOM = 64,         /* a turn with less room than this is not begun           */
+    TINY_THINK = 512, /* thinking of a tiny model when no budget is given       */
+    RECAP_THINK = 64, /* thinking between a program that passed and the answer  */
+    MIN_ROOM = 64,    /* a turn with less room than this is not begun           */
 };
 
 /* ---- names and defaults ---- */
@@ -24,14 +24,14 @@ static const struct {
     const char *name;
     int exit;
 } OUTCOMES[] = {
-    [AGENT_ANSWERED] = {"answered", 0},
-    [AGENT_NO_ANSWER] = {"no answer", 4},
-    [AGENT_ITER_SPENT] = {"iterations spent", 5},
-    [AGENT_BUDGET_SPENT] = {"budget spent", 6},
-    [AGENT_CONTEXT_FULL] = {"context full", 8},
-    [AGENT_CHECKS_FAILED] = {"checks failed", 9},
-    [AGENT_INTERRUPTED] = {"interrupted", 130},
-    [AGENT_FAILED] = {"failed", 1},
+    [AGENT_ANSWERED] = {"answered",         0  },
+      [AGENT_NO_ANSWER] = {"no answer",        4  },
+    [AGENT_ITER_SPENT] = {"iterations spent", 5  },
+      [AGENT_BUDGET_SPENT] = {"budget spent",     6  },
+    [AGENT_CONTEXT_FULL] = {"context full",     8  },
+      [AGENT_CHECKS_FAILED] = {"checks failed",    9  },
+    [AGENT_INTERRUPTED] = {"interrupted",      130},
+      [AGENT_FAILED] = {"failed",           1  },
 };
 static const char *const RETRIES[] = {"auto", "repair", "fresh", "lesson"};
 
@@ -114,7 +114,8 @@ static void on_stream(void *ctx, enum stream_part part, struct str more)
 {
     static const enum agent_event_type types[] = {AGENT_THINK, AGENT_TEXT, AGENT_TOOL_CODE};
     struct run *r = ctx;
-    run_event(r, &(struct agent_event){.type = types[part], .text = more, .n_tokens = r->n_turn});
+    run_event(r,
+              &(struct agent_event){.type = types[part], .text = more, .n_tokens = r->n_turn});
 }
 
 static void on_token(void *ctx, int64_t n_tokens)
@@ -301,7 +302,8 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
     };
     if (!st) st = turn_run(&t, &args, e);
     if (!st) {
-        run_event(r, &(struct agent_event){.type = AGENT_ITERATION_DONE, .n_tokens = t.n_tokens});
+        run_event(r,
+                  &(struct agent_event){.type = AGENT_ITERATION_DONE, .n_tokens = t.n_tokens});
         *spent = t.spent;
         st = run_handle_turn(r, &t, p.is_answer, e);
         turn_release(&t);
@@ -368,13 +370,15 @@ static enum status add_task(struct run *r, struct str task, struct err *e)
     run_add_user(r, task);
     struct ids ids = {0};
     st = chat_encode(a->opts.engine, &r->pending, &ids, e);
-    const int64_t need = a->n_prefix + (int64_t)ids.n + QA_MIN((int64_t)ANSWER_RESERVE, cap / 4);
+    const int64_t need =
+        a->n_prefix + (int64_t)ids.n + QA_MIN((int64_t)ANSWER_RESERVE, cap / 4);
     ids_release(&ids);
     if (st) return st;
     if (need > cap) {
         r->is_full = true;
-        run_notice(r, "the task needs %lld tokens of context with room for an answer; there are %lld",
-                   (long long)need, (long long)cap);
+        run_notice(
+            r, "the task needs %lld tokens of context with room for an answer; there are %lld",
+            (long long)need, (long long)cap);
         return QA_OK;
     }
     st = run_append(r, &r->pending, "task", e);
@@ -403,11 +407,11 @@ static void announce_start(struct run *r, struct str task)
 {
     log_start(r, task);
     run_event(r, &(struct agent_event){
-                      .type = AGENT_STARTED,
-                      .text = task,
-                      .n_tokens = session_n_tokens(r->a->session),
-                      .n_reused = r->result->n_reused_tokens,
-                  });
+                     .type = AGENT_STARTED,
+                     .text = task,
+                     .n_tokens = session_n_tokens(r->a->session),
+                     .n_reused = r->result->n_reused_tokens,
+                 });
     if (!r->a->knows_template) {
         run_notice(r, "the model's chat template is not one of the known three; using %s",
                    chat_template_name(r->a->chat.tmpl));
@@ -419,9 +423,10 @@ static void announce_end(struct run *r)
     const struct agent_result *out = r->result;
     transcript_add(
         r->log, "end",
-        json_pack("{s:s, s:i, s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "outcome",
-                  agent_outcome_name(out->outcome), "exit", agent_outcome_exit(out->outcome),
-                  "answer", transcript_text((struct str){out->answer, out->n_answer}), "code",
+        json_pack("{s:s, s:i, s:o, s:o, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:f, s:f}",
+                  "outcome", agent_outcome_name(out->outcome), "exit",
+                  agent_outcome_exit(out->outcome), "answer",
+                  transcript_text((struct str){out->answer, out->n_answer}), "code",
                   transcript_text((struct str){out->code, out->n_code}), "n_iterations",
                   out->n_iterations, "n_tool_calls", out->n_tool_calls, "n_prompt_tokens",
                   (json_int_t)out->n_prompt_tokens, "n_reused_tokens",
@@ -441,7 +446,7 @@ static enum status iterate(struct run *r, enum budget_end *spent, struct err *e)
         if (*spent != BUDGET_LEFT) break;
         r->iteration++;
         run_event(r, &(struct agent_event){.type = AGENT_ITERATION,
-                                            .n_tokens = session_n_tokens(r->a->session)});
+                                           .n_tokens = session_n_tokens(r->a->session)});
         st = run_turn(r, spent, e);
         if (*spent != BUDGET_LEFT) break;
     }

@@ -11,22 +11,22 @@ static const struct {
     enum chat_template tmpl;
     const char *name, *sha256, *mark;
 } TEMPLATES[] = {
-    // clang-format off
+  // clang-format off
     {CHAT_QWEN36, "Qwen3.6",
      "e84f32a23fdda27689f868aa4a1a5621f41133e51a48d7f3efcbea2839574259", "preserve_thinking"},
     {CHAT_QWEN35_SMALL, "Qwen3.5-0.8B",
      "273d8e0e683b885071fb17e08d71e5f2a5ddfb5309756181681de4f5a1822d80", "enable_thinking is true"},
     {CHAT_QWEN35, "Qwen3.5-4B",
      "a4aee8afcf2e0711942cf848899be66016f8d14a889ff9ede07bca099c28f715", "enable_thinking"},
-    // clang-format on
+  // clang-format on
 };
 
 /* Control tokens that the templates write. */
 static const struct str SPECIALS[] = {
-    STR("<|im_start|>"),     STR("<|im_end|>"),     STR("<think>"),
-    STR("</think>"),         STR("<tool_call>"),    STR("</tool_call>"),
-    STR("<tool_response>"),  STR("</tool_response>"), STR("<|vision_start|>"),
-    STR("<|vision_end|>"),   STR("<|image_pad|>"),  STR("<|video_pad|>"),
+    STR("<|im_start|>"),    STR("<|im_end|>"),       STR("<think>"),
+    STR("</think>"),        STR("<tool_call>"),      STR("</tool_call>"),
+    STR("<tool_response>"), STR("</tool_response>"), STR("<|vision_start|>"),
+    STR("<|vision_end|>"),  STR("<|image_pad|>"),    STR("<|video_pad|>"),
 };
 
 static const char TOOL_INTRO[] =
@@ -142,8 +142,10 @@ void chat_add_text(struct chat_text *t, struct str s)
     str_buf_add(&t->bytes, s);
 }
 
-enum status
-chat_encode(const struct engine *g, const struct chat_text *t, struct ids *out, struct err *e)
+enum status chat_encode(const struct engine *g,
+                        const struct chat_text *t,
+                        struct ids *out,
+                        struct err *e)
 {
     const struct str all = str_buf_str(&t->bytes);
     char name[32];
@@ -240,13 +242,15 @@ static struct str json_str(const json_t *x)
 
 enum content_use { CONTENT_SYSTEM, CONTENT_SCAN, CONTENT_SHOW };
 
-static enum status
-add_item(struct renderer *r, const json_t *item, enum content_use use, struct err *e)
+static enum status add_item(struct renderer *r,
+                            const json_t *item,
+                            enum content_use use,
+                            struct err *e)
 {
     const char *type = json_string_value(json_object_get(item, "type"));
     if (!type) type = "";
-    const bool is_image = json_object_get(item, "image") || json_object_get(item, "image_url") ||
-                          strcmp(type, "image") == 0;
+    const bool is_image = json_object_get(item, "image") ||
+                          json_object_get(item, "image_url") || strcmp(type, "image") == 0;
     const bool is_video =
         !is_image && (json_object_get(item, "video") || strcmp(type, "video") == 0);
     if (is_image || is_video) {
@@ -259,8 +263,9 @@ add_item(struct renderer *r, const json_t *item, enum content_use use, struct er
         if (r->o->number_pictures) {
             str_buf_addf(&r->content.bytes, "%s %d: ", is_image ? "Picture" : "Video", *count);
         }
-        chat_add_frame(&r->content, is_image ? STR("<|vision_start|><|image_pad|><|vision_end|>")
-                                             : STR("<|vision_start|><|video_pad|><|vision_end|>"));
+        chat_add_frame(&r->content, is_image
+                                        ? STR("<|vision_start|><|image_pad|><|vision_end|>")
+                                        : STR("<|vision_start|><|video_pad|><|vision_end|>"));
         return QA_OK;
     }
     const json_t *text = json_object_get(item, "text");
@@ -283,7 +288,8 @@ static enum status read_content(struct renderer *r,
     if (json_is_string(content)) {
         chat_add_text(&r->content, json_str(content));
     } else if (json_is_array(content)) {
-        json_array_foreach(content, i, item) {
+        json_array_foreach(content, i, item)
+        {
             const enum status st = add_item(r, item, use, e);
             if (st) return st;
         }
@@ -348,7 +354,8 @@ static enum status render_head(struct renderer *r, const json_t *tools, struct e
     size_t i;
     json_t *tool;
     str_buf_init(&text, CHAT_MAX_BYTES);
-    json_array_foreach(tools, i, tool) {
+    json_array_foreach(tools, i, tool)
+    {
         if (i) str_buf_add_char(&text, '\n');
         chat_add_json(&text, tool);
     }
@@ -418,7 +425,8 @@ static enum status render_call(struct renderer *r, const json_t *call, struct er
     chat_add_frame(r->t, STR(">\n"));
     const char *key;
     json_t *value;
-    json_object_foreach(arguments, key, value) {
+    json_object_foreach(arguments, key, value)
+    {
         chat_add_frame(r->t, STR("<parameter="));
         chat_add_text(r->t, str_of(key));
         chat_add_frame(r->t, STR(">\n"));
@@ -448,8 +456,11 @@ static void split_think(struct str *c, struct str *think)
     *c = trim_newlines(*c, true);
 }
 
-static enum status
-render_assistant(struct renderer *r, const json_t *m, size_t i, struct str c, struct err *e)
+static enum status render_assistant(struct renderer *r,
+                                    const json_t *m,
+                                    size_t i,
+                                    struct str c,
+                                    struct err *e)
 {
     const json_t *reasoning = json_object_get(m, "reasoning_content");
     struct str think = STR("");
@@ -468,7 +479,8 @@ render_assistant(struct renderer *r, const json_t *m, size_t i, struct str c, st
     const json_t *calls = json_object_get(m, "tool_calls");
     size_t k;
     json_t *call;
-    json_array_foreach(calls, k, call) {
+    json_array_foreach(calls, k, call)
+    {
         if (k || chat_trim(c).n) chat_add_text(r->t, k ? STR("\n") : STR("\n\n"));
         const enum status st = render_call(r, call, e);
         if (st) return st;

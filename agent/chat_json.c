@@ -65,7 +65,8 @@ void chat_add_json(struct str_buf *b, const json_t *x)
     case JSON_OBJECT:
         str_buf_add_char(b, '{');
         const char *comma = "";
-        json_object_foreach((json_t *)x, key, value) {
+        json_object_foreach((json_t *)x, key, value)
+        {
             str_buf_add_z(b, comma);
             add_string(b, key, strlen(key));
             str_buf_add_z(b, ": ");
@@ -76,7 +77,8 @@ void chat_add_json(struct str_buf *b, const json_t *x)
         break;
     case JSON_ARRAY:
         str_buf_add_char(b, '[');
-        json_array_foreach(x, i, value) {
+        json_array_foreach(x, i, value)
+        {
             if (i) str_buf_add_z(b, ", ");
             chat_add_json(b, value);
         }

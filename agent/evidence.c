@@ -132,8 +132,8 @@ static bool read_report(struct evidence *v, struct str out)
             is_done = true;
         } else if (is_line(line, "missing", &text)) {
             char note[160];
-            snprintf(note, sizeof note, "the code does not define %.*s", (int)QA_MIN(text.n, 100u),
-                     text.p);
+            snprintf(note, sizeof note, "the code does not define %.*s",
+                     (int)QA_MIN(text.n, 100u), text.p);
             lower(v, EVIDENCE_BROKEN, str_of(note));
             is_done = true;
         } else if (is_line(line, "source", &text)) {

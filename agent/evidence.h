@@ -25,7 +25,7 @@ struct evidence {
     enum evidence_rank rank;
     int n_checks, n_ok;
     int n_dropped; /* statements of the code that are no definitions (asserts, prints) */
-    char *source; /* the definitions as they stand in the code; owned; NULL if broken */
+    char *source;  /* the definitions as they stand in the code; owned; NULL if broken */
     size_t n_source;
     char note[240]; /* one line: the first thing that speaks against it              */
     double ms;

@@ -1,5 +1,6 @@
 /* judge.c - candidates: which executed code is handed out, and with which outcome. */
 #include "agent/run.h"
+#include "engine/base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,10 +38,10 @@ static bool is_better(const struct candidate *best, const struct evidence *v, bo
 static void log_check(struct run *r, const struct evidence *v, bool is_answer)
 {
     transcript_add(r->log, "check",
-                   json_pack("{s:i, s:s, s:s, s:i, s:i, s:o, s:f}", "iteration", r->iteration, "of",
-                             is_answer ? "answer" : "cell", "rank", evidence_name(v->rank),
-                             "n_examples", v->n_checks, "n_passed", v->n_ok, "note",
-                             transcript_text(str_of(v->note)), "ms", v->ms));
+                   json_pack("{s:i, s:s, s:s, s:i, s:i, s:o, s:f}", "iteration", r->iteration,
+                             "of", is_answer ? "answer" : "cell", "rank",
+                             evidence_name(v->rank), "n_examples", v->n_checks, "n_passed",
+                             v->n_ok, "note", transcript_text(str_of(v->note)), "ms", v->ms));
 }
 
 /* What is handed out: the definitions.  An answer that is nothing else stays as it is
@@ -60,10 +61,11 @@ enum status judge_code(struct run *r,
 {
     struct evidence v;
     const struct agent *a = r->a;
-    enum status st =
-        evidence_check(a->opts.sandbox, code, &r->task, &a->opts.limits.tool, &r->budget, &v, e);
+    const double start_s = clock_now_s();
+    enum status st = evidence_check(a->opts.sandbox, code, &r->task, &a->opts.limits.tool,
+                                    &r->budget, &v, e);
+    r->budget.tool_s += clock_now_s() - start_s;
     if (st) return st;
-    r->budget.tool_s += v.ms * 1e-3;
     if (own) evidence_add_run(&v, own);
     /* The same definitions again: what is known about them holds. */
     const struct evidence *known = &r->best.evidence;

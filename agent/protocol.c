@@ -171,7 +171,8 @@ bool protocol_is_loop(const int32_t *ids, size_t n)
     for (size_t period = 1; period <= LOOP_MAX_PERIOD; period++) {
         const size_t span = QA_MAX(period * LOOP_MIN_TIMES, (size_t)LOOP_MIN_TOKENS);
         if (n < span + period) break;
-        if (memcmp(ids + n - span, ids + n - span - period, span * sizeof *ids) == 0) return true;
+        if (memcmp(ids + n - span, ids + n - span - period, span * sizeof *ids) == 0)
+            return true;
     }
     return false;
 }

@@ -24,8 +24,9 @@ struct protocol_ids {
     int32_t think_close, call_open, call_close, turn_end; /* -1: not in the vocabulary */
     struct ids control;                                   /* all added tokens        */
 };
-enum status
-protocol_ids_init(struct protocol_ids *p, const struct engine *g, struct err *e) MUST_USE;
+enum status protocol_ids_init(struct protocol_ids *p,
+                              const struct engine *g,
+                              struct err *e) MUST_USE;
 void protocol_ids_release(struct protocol_ids *p);
 
 enum protocol_phase {

@@ -17,9 +17,9 @@ struct agent {
     struct protocol_ids ids;
     json_t *tools;
     struct chat_opts chat;
-    bool is_tiny;       /* below 100 M parameters: greedy first, fresh on failure */
+    bool is_tiny; /* below 100 M parameters: greedy first, fresh on failure */
     bool knows_template;
-    int mark;           /* after the system prefix */
+    int mark; /* after the system prefix */
     int64_t n_prefix;
 };
 
@@ -48,11 +48,11 @@ struct run {
     struct chat_text pending; /* to be appended before the next turn */
     int mark;                 /* after the task                      */
     bool has_mark;
-    bool is_at_task;    /* nothing stands after the task         */
-    bool is_sampled;    /* thinking is sampled: an attempt failed */
-    bool wants_answer;  /* the next turn is an answer step       */
-    bool has_turn_end;  /* the last turn's <|im_end|> is there   */
-    bool is_full;       /* the context has no room left          */
+    bool is_at_task;   /* nothing stands after the task         */
+    bool is_sampled;   /* thinking is sampled: an attempt failed */
+    bool wants_answer; /* the next turn is an answer step       */
+    bool has_turn_end; /* the last turn's <|im_end|> is there   */
+    bool is_full;      /* the context has no room left          */
     int n_failures;
     struct candidate best; /* by rank; the first of equals, but an answer beats a cell */
     bool is_accepted;      /* best is the answer                                       */
@@ -72,15 +72,19 @@ enum { ANSWER_RESERVE = 1024 }; /* tokens of context kept for an answer step */
 
 /* Encode and append t, log it, and empty it.  QA_E_LIMIT: it does not fit; nothing was
  * appended. */
-enum status
-run_append(struct run *r, struct chat_text *t, const char *what, struct err *e) MUST_USE;
+enum status run_append(struct run *r,
+                       struct chat_text *t,
+                       const char *what,
+                       struct err *e) MUST_USE;
 /* A user's message into r->pending, behind the model's turn if there is one. */
 void run_add_user(struct run *r, struct str text);
 /* Back to the task: everything after it is forgotten, nothing is computed again. */
 enum status run_return_to_task(struct run *r, struct err *e) MUST_USE;
 /* Act on a finished turn; r->is_accepted when it brought the answer. */
-enum status
-run_handle_turn(struct run *r, struct turn *t, bool is_answer, struct err *e) MUST_USE;
+enum status run_handle_turn(struct run *r,
+                            struct turn *t,
+                            bool is_answer,
+                            struct err *e) MUST_USE;
 
 /* ---- judge.c ---- */
 

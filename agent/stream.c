@@ -97,7 +97,8 @@ static bool step_think(struct stream *s)
             s->n_code = i; /* blanks before the call: only kept if it is none */
             return true;
         }
-        if (is_open || is_cut_tag(rest, THINK_CLOSE) || (is_first && is_cut_tag(rest, THINK_OPEN))) {
+        if (is_open || is_cut_tag(rest, THINK_CLOSE) ||
+            (is_first && is_cut_tag(rest, THINK_OPEN))) {
             emit_sure(s, STREAM_THINK, i);
             return false;
         }
@@ -155,8 +156,8 @@ static void show_code(struct stream *s)
 /* A call that began in thinking was none if the thinking is closed after it. */
 static bool step_call(struct stream *s)
 {
-    const size_t at = s->is_call_in_think ? str_find(str_buf_str(&s->held), THINK_CLOSE)
-                                          : SIZE_MAX;
+    const size_t at =
+        s->is_call_in_think ? str_find(str_buf_str(&s->held), THINK_CLOSE) : SIZE_MAX;
     if (at == SIZE_MAX) {
         show_code(s);
         return false;

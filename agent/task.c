@@ -1,6 +1,7 @@
 /* task.c - what can be read off a task's text without a model. */
 #include "agent/task.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -158,12 +159,13 @@ static size_t call_len(struct str s, size_t i)
 /* After the sign between a call and its result at s; 0 when there is none. */
 static size_t sign_len(struct str s)
 {
-    static const char *const signs[] = {"==",   "->",  "=>",  "=",   "\xe2\x86\x92",
-                                        "\xe2\x9e\x9e", "\xe2\x87\x92", "#=>", "# =>", "# ->", ":"};
-    static const char *const words[] = {"should return", "must return", "will return",
-                                        "would return",  "returns",     "return",
-                                        "should give",   "gives",       "evaluates to",
-                                        "should be",     "equals",      "is"};
+    static const char *const signs[] = {
+        "==",   "->",   "=>", "=", "\xe2\x86\x92", "\xe2\x9e\x9e", "\xe2\x87\x92", "#=>",
+        "# =>", "# ->", "#",  ":"};
+    static const char *const words[] = {
+        "should return", "must return", "will return", "would return", "returns",
+        "return",        "should give", "gives",       "evaluates to", "should be",
+        "equals",        "is",          "yields",      "results in",   "produces"};
     for (size_t i = 0; i < COUNT(signs); i++) {
         if (str_starts(s, str_of(signs[i]))) return strlen(signs[i]);
     }
@@ -228,6 +230,42 @@ static void read_examples(struct task *t, struct str s)
     }
 }
 
+/* After `word` at the start of the line at i, bullets and blanks skipped; 0: not there. */
+static size_t after_word(struct str s, size_t i, struct str word)
+{
+    i = skip(s, i, " \t-*+`>");
+    if (s.n - i < word.n || strncasecmp(s.p + i, word.p, word.n) != 0) return 0;
+    return skip(s, i + word.n, " \t:`*");
+}
+
+/* "Input: 14, 20" and on the next line "Output: [14, 16]": a call that has to be made. */
+static void read_pairs(struct task *t, struct str s)
+{
+    for (size_t i = 0; i < s.n && t->n_examples < TASK_MAX_EXAMPLES;) {
+        size_t end = find_from(s, i, STR("\n"));
+        if (end == SIZE_MAX) break;
+        const size_t args = after_word(s, i, STR("input"));
+        const size_t want = args ? after_word(s, end + 1, STR("output")) : 0;
+        i = end + 1;
+        if (!want) continue;
+        while (end > args && strchr(" \t\r`*", s.p[end - 1])) {
+            end--;
+        }
+        char *call = t->made + t->n_made;
+        const size_t room = sizeof t->made - t->n_made;
+        const int n =
+            snprintf(call, room, "%.*s(%.*s)", (int)QA_MIN(t->name.n, 200u), t->name.p,
+                     (int)QA_MIN(end - args, (size_t)MAX_EXAMPLE_BYTES), s.p + args);
+        const size_t n_want = literal(tail(s, want), 0);
+        if (n < 0 || (size_t)n >= room || !n_want) continue;
+        const struct str made = {call, (size_t)n};
+        if (call_len(made, t->name.n) != made.n || is_known(t, made)) continue;
+        t->n_made += made.n + 1;
+        t->example[t->n_examples++] =
+            (struct task_example){made, str_cut(s, want, want + n_want)};
+    }
+}
+
 /* ---- the name ---- */
 
 /* The identifier after the first `lead` that has one, blanks and quotes between them
@@ -255,7 +293,31 @@ static struct str name_of_example(struct str s)
         if (i > 0 && (is_word_char(s.p[i - 1]) || s.p[i - 1] == '.')) continue;
         const size_t n = word_len(tail(s, i));
         const size_t call = n ? call_len(tail(s, i), n) : 0;
-        if (call && find_want(s, i + call, is_doctest_at(s, i), &want)) return str_cut(s, i, i + n);
+        if (call && find_want(s, i + call, is_doctest_at(s, i), &want))
+            return str_cut(s, i, i + n);
+    }
+    return (struct str){"", 0};
+}
+
+/* "a function do_it that ...": the word after it, unless it goes on as a sentence. */
+static struct str bare_name(struct str s)
+{
+    static const char *const words[] = {
+        "that",  "which", "to",    "for",       "with",     "in",     "is",         "takes",
+        "of",    "and",   "must",  "should",    "has",      "below",  "from",       "using",
+        "on",    "as",    "given", "you",       "so",       "called", "named",      "it",
+        "will",  "can",   "by",    "returning", "returns",  "taking", "definition", "body",
+        "name",  "does",  "gets",  "accepts",   "computes", "or",     "signature",  "whose",
+        "where", "this",  "the",   "a",         "an"};
+    for (size_t i = 0; (i = find_from(s, i, STR("function "))) != SIZE_MAX; i++) {
+        const size_t k = i + 9;
+        const size_t n = word_len(tail(s, k));
+        size_t w = 0;
+        while (w < COUNT(words) &&
+               !(strlen(words[w]) == n && strncasecmp(words[w], s.p + k, n) == 0)) {
+            w++;
+        }
+        if (n > 1 && w == COUNT(words)) return str_cut(s, k, k + n);
     }
     return (struct str){"", 0};
 }
@@ -265,21 +327,28 @@ static struct str find_name(struct str s)
     static const struct {
         const char *lead;
         bool must_call;
-    } WAYS[] = {{"def ", true}, {"function named", false}, {"function called", false},
-                {"called `", false}, {"named `", false},   {"function ", true}};
+    } WAYS[] = {
+        {"def ",            true },
+        {"function named",  false},
+        {"function called", false},
+        {"called `",        false},
+        {"named `",         false},
+        {"function ",       true }
+    };
     struct str name = {"", 0};
     for (size_t i = 0; i < COUNT(WAYS) && !name.n; i++) {
         name = name_after(s, WAYS[i].lead, WAYS[i].must_call);
     }
     if (!name.n) name = name_of_example(s);
     if (!name.n) name = name_after(s, "`", true);
+    if (!name.n) name = bare_name(s);
     return name.n ? name : name_after(s, "class ", true);
 }
 
 static bool mentions_code(struct str s)
 {
-    static const char *const words[] = {"def ",   "function", "```",       "python", "program",
-                                        "code",   "script",   "implement", "class",  "algorithm"};
+    static const char *const words[] = {"def ", "function", "```",       "python", "program",
+                                        "code", "script",   "implement", "class",  "algorithm"};
     char low[24];
     for (size_t i = 0; i < s.n; i++) {
         const struct str rest = str_cut(s, i, i + sizeof low);
@@ -297,6 +366,7 @@ void task_read(struct task *t, struct str text, const char *entry_point)
     t->name = entry_point ? str_of(entry_point) : find_name(text);
     t->wants_code = t->name.n > 0 || mentions_code(text);
     if (t->name.n) read_examples(t, text);
+    if (t->name.n) read_pairs(t, text);
 }
 
 /* ---- code of an answer ---- */
@@ -343,12 +413,14 @@ struct str task_code(struct str answer, struct str name)
         /* A fence closes at the start of a line that holds nothing else. */
         while ((close = find_from(answer, close, fence)) != SIZE_MAX) {
             const char after = at(answer, skip(answer, close + fence.n, " \t\r"));
-            if ((close == body || answer.p[close - 1] == '\n') && (!after || after == '\n')) break;
+            if ((close == body || answer.p[close - 1] == '\n') && (!after || after == '\n'))
+                break;
             close++;
         }
         const size_t end = close == SIZE_MAX ? answer.n : close;
         struct str block = str_cut(answer, body, end);
-        if (str_starts(block, fence)) { /* the answer was opened, and the model opens it again */
+        if (str_starts(block,
+                       fence)) { /* the answer was opened, and the model opens it again */
             const size_t line = find_from(block, 0, STR("\n"));
             block = line == SIZE_MAX ? str_cut(block, 0, 0) : tail(block, line + 1);
         }

@@ -5,11 +5,11 @@
 
 #include "engine/base/str.h"
 
-enum { TASK_MAX_EXAMPLES = 16 };
+enum { TASK_MAX_EXAMPLES = 16, TASK_MADE_BYTES = 4096 };
 
 /* f(1, [2]) -> 3: both sides are literals, so that trying it is safe and sure. */
 struct task_example {
-    struct str call, want; /* borrowed from the task */
+    struct str call, want; /* borrowed from the task's text or from task.made */
 };
 
 struct task {
@@ -17,12 +17,15 @@ struct task {
     bool wants_code; /* the answer is code, not prose                         */
     struct task_example example[TASK_MAX_EXAMPLES];
     size_t n_examples;
+    char made[TASK_MADE_BYTES]; /* calls that do not stand in the task as such */
+    size_t n_made;
 };
 
 /* entry_point (may be NULL) overrides the name found in the text.  Examples are
  *   >>> f(x)        and on the next line y
- *   f(x) -> y       also =>  ==  =  :  "returns", "should return", "gives", "is"
+ *   f(x) -> y       also =>  ==  =  :  #  "returns", "should return", "gives", "is", ...
  *   assert f(x) == y
+ *   Input: x        and on the next line Output: y
  * of the asked function; others are left out. */
 void task_read(struct task *t, struct str text, const char *entry_point);
 

@@ -69,7 +69,8 @@ static const json_t *find_properties(const json_t *tools, struct str name)
 {
     size_t i;
     json_t *tool;
-    json_array_foreach(tools, i, tool) {
+    json_array_foreach(tools, i, tool)
+    {
         const json_t *f = json_object_get(tool, "function");
         if (!f) f = tool;
         if (!str_eq(str_of(json_string_value(json_object_get(f, "name"))), name)) continue;
@@ -82,7 +83,8 @@ static const json_t *find_key(const json_t *properties, struct str key)
 {
     const char *name;
     json_t *schema;
-    json_object_foreach((json_t *)properties, name, schema) {
+    json_object_foreach((json_t *)properties, name, schema)
+    {
         if (str_eq(str_of(name), key)) return schema;
     }
     return NULL;
@@ -106,11 +108,20 @@ static unsigned kind_of_name(const char *type)
         const char *start;
         unsigned kind;
     } NAMES[] = {
-        {"int", IS_INTEGER},  {"uint", IS_INTEGER},     {"long", IS_INTEGER},
-        {"short", IS_INTEGER}, {"unsigned", IS_INTEGER}, {"num", IS_NUMBER},
-        {"float", IS_NUMBER}, {"bool", IS_BOOLEAN},     {"binary", IS_BOOLEAN},
-        {"obj", IS_OBJECT},   {"dict", IS_OBJECT},      {"arr", IS_LIST},
-        {"list", IS_LIST},    {"null", IS_NULL},
+        {"int",      IS_INTEGER},
+        {"uint",     IS_INTEGER},
+        {"long",     IS_INTEGER},
+        {"short",    IS_INTEGER},
+        {"unsigned", IS_INTEGER},
+        {"num",      IS_NUMBER },
+        {"float",    IS_NUMBER },
+        {"bool",     IS_BOOLEAN},
+        {"binary",   IS_BOOLEAN},
+        {"obj",      IS_OBJECT },
+        {"dict",     IS_OBJECT },
+        {"arr",      IS_LIST   },
+        {"list",     IS_LIST   },
+        {"null",     IS_NULL   },
     };
     for (size_t i = 0; i < COUNT(NAMES); i++) {
         if (strncmp(type, NAMES[i].start, strlen(NAMES[i].start)) == 0) return NAMES[i].kind;
@@ -126,12 +137,14 @@ static unsigned kinds_of(const json_t *schema)
     size_t i;
     json_t *item;
     if (json_is_string(type)) return kind_of_name(json_string_value(type));
-    json_array_foreach(type, i, item) {
+    json_array_foreach(type, i, item)
+    {
         if (json_is_string(item)) kinds |= kind_of_name(json_string_value(item));
     }
     for (size_t k = 0; k < COUNT(unions); k++) {
         const json_t *members = json_object_get(schema, unions[k]);
-        json_array_foreach(members, i, item) {
+        json_array_foreach(members, i, item)
+        {
             const json_t *t = json_object_get(item, "type");
             if (json_is_string(t)) kinds |= kind_of_name(json_string_value(t));
         }
@@ -158,7 +171,10 @@ static json_t *load_python(struct str s)
     static const struct {
         struct str python, json;
     } WORDS[] = {
-        {STR("True"), STR("true")}, {STR("False"), STR("false")}, {STR("None"), STR("null")}};
+        {STR("True"),  STR("true") },
+        {STR("False"), STR("false")},
+        {STR("None"),  STR("null") }
+    };
     struct str_buf b;
     char quote = 0;
     str_buf_init(&b, 2 * s.n + 16);
@@ -284,8 +300,11 @@ static size_t find_close(struct str s, size_t from, bool at_line)
  * followed by structure (at the start of a line when the value began on its own line);
  * before that, at a line that opens another parameter of the schema; else at the end
  * of the function or of the call.  False: the output ended first. */
-static bool value_end(
-    struct str s, size_t from, struct str key, const json_t *properties, struct value_end *v)
+static bool value_end(struct str s,
+                      size_t from,
+                      struct str key,
+                      const json_t *properties,
+                      struct value_end *v)
 {
     const bool own_line = from < s.n && s.p[from] == '\n';
     size_t at = find_close(s, from, own_line);
@@ -380,8 +399,10 @@ static void add_between(struct toolcalls *out, struct str s)
     str_buf_add(&out->text, s);
 }
 
-enum status
-toolcall_parse(struct toolcalls *out, struct str s, const json_t *tools, struct err *e)
+enum status toolcall_parse(struct toolcalls *out,
+                           struct str s,
+                           const json_t *tools,
+                           struct err *e)
 {
     size_t from = 0;
     *out = (struct toolcalls){0};

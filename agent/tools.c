@@ -60,7 +60,9 @@ static void add_lines(struct str_buf *b, struct str s)
     tools_add_inert(b, s);
 }
 
-static void add_status(struct str_buf *b, const struct run_result *r, const struct run_limits *l)
+static void add_status(struct str_buf *b,
+                       const struct run_result *r,
+                       const struct run_limits *l)
 {
     const char *gap = b->n ? "\n" : "";
     switch (r->status) {
@@ -121,12 +123,13 @@ static enum status run_code(const struct tools *t,
     struct run_limits limits = t->limits;
     out->code = tools_code(c);
     if (!str_trim(out->code).n) {
-        str_buf_add_z(&out->text, "error: code_execution needs the parameter 'code': a program");
+        str_buf_add_z(&out->text,
+                      "error: code_execution needs the parameter 'code': a program");
         return QA_OK;
     }
     limits.timeout_ms = budget_tool_ms(t->budget, limits.timeout_ms);
-    const enum status st = sandbox_run(t->sandbox, out->code, RUN_CELL, &limits,
-                                       t->budget->stop, &out->run, e);
+    const enum status st =
+        sandbox_run(t->sandbox, out->code, RUN_CELL, &limits, t->budget->stop, &out->run, e);
     if (st) return st;
     out->has_run = true;
     out->is_ok = out->run.status == RUN_OK;

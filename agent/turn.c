@@ -34,8 +34,10 @@ static enum status append_ids(struct turn *t,
     return st;
 }
 
-static enum status
-close_thinking(struct turn *t, const struct turn_args *a, struct protocol *p, struct err *e)
+static enum status close_thinking(struct turn *t,
+                                  const struct turn_args *a,
+                                  struct protocol *p,
+                                  struct err *e)
 {
     struct ids ids = {0};
     enum status st = QA_OK;
@@ -56,8 +58,10 @@ static bool is_time_to_close(const struct protocol *p, int budget)
 }
 
 /* Give the burst to the parser and the protocol.  True when the turn ended in it. */
-static bool
-take_burst(struct turn *t, const struct turn_args *a, struct protocol *p, const struct burst *b)
+static bool take_burst(struct turn *t,
+                       const struct turn_args *a,
+                       struct protocol *p,
+                       const struct burst *b)
 {
     for (int i = 0; i < b->n; i++) {
         t->n_tokens++;

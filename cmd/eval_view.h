@@ -10,11 +10,11 @@
 struct eval_view {
     bool want_json, is_live, has_colour;
     double start_s, task_s, drawn_s;
-    size_t n_before;       /* samples that were there on resuming   */
-    char task[96];         /* being worked on                       */
+    size_t n_before; /* samples that were there on resuming   */
+    char task[96];   /* being worked on                       */
     int iteration;
-    int64_t n_tokens;      /* of this task, as far as told          */
-    const char *doing;     /* static text                           */
+    int64_t n_tokens;  /* of this task, as far as told          */
+    const char *doing; /* static text                           */
     struct suite_stats stats;
 };
 void eval_view_init(struct eval_view *v, bool want_json);

@@ -10,8 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_PROBLEMS = 0x100, KEY_DATA, KEY_TIMEOUT, KEY_OUT, KEY_INCOMPLETE, KEY_NO_CANARY,
-       KEY_LEVEL, KEY_PYTHON };
+enum {
+    KEY_PROBLEMS = 0x100,
+    KEY_DATA,
+    KEY_TIMEOUT,
+    KEY_OUT,
+    KEY_INCOMPLETE,
+    KEY_NO_CANARY,
+    KEY_LEVEL,
+    KEY_PYTHON
+};
 
 struct opts {
     const char *samples, *problems, *data, *out;
@@ -175,7 +183,8 @@ static int run(struct opts *o)
     struct score_summary sum;
     struct bar bar = {0};
     char out[4096];
-    snprintf(out, sizeof out, "%s%s", o->out ? o->out : o->samples, o->out ? "" : "_results.jsonl");
+    snprintf(out, sizeof out, "%s%s", o->out ? o->out : o->samples,
+             o->out ? "" : "_results.jsonl");
     const struct suite_source source = {o->problems ? o->problems : guess_suite(o->samples),
                                         o->data, opt_cache_dir()};
     enum status st = QA_OK;
@@ -204,11 +213,13 @@ static int run(struct opts *o)
 
 int score_main(int argc, char **argv)
 {
-    struct opts o = {.score = {.limits = score_limits_default(),
-                               .n_jobs = score_default_jobs(),
-                               .k = {1, 10, 100},
-                               .n_k = 3,
-                               .stop = &cmd_stop}};
+    struct opts o = {
+        .score = {.limits = score_limits_default(),
+                  .n_jobs = score_default_jobs(),
+                  .k = {1, 10, 100},
+                  .n_k = 3,
+                  .stop = &cmd_stop}
+    };
     const struct argp parser = {
         .options = OPTIONS,
         .parser = option,

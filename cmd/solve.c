@@ -56,7 +56,9 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->model; break;
     case KEY_MAX_ITER: o->limits.max_iter = (int)opt_int_arg("max-iter", arg, 1, 1000); break;
     case KEY_TIMEOUT: o->limits.timeout_s = opt_seconds_arg("timeout", arg); break;
-    case KEY_MAX_TOKENS: o->limits.max_tokens = opt_int_arg("max-tokens", arg, 1, 1 << 30); break;
+    case KEY_MAX_TOKENS:
+        o->limits.max_tokens = opt_int_arg("max-tokens", arg, 1, 1 << 30);
+        break;
     case KEY_ANSWER: o->answer = arg; break;
     case KEY_JSON: o->want_json = true; break;
     case KEY_SESSION: o->session = arg; break;
@@ -86,8 +88,8 @@ static error_t option(int key, char *arg, struct argp_state *state)
 /* ---- events as JSON ---- */
 
 struct json_sink {
-    char id[32];            /* of the session             */
-    struct view_tail tail;  /* of the part being streamed */
+    char id[32];           /* of the session             */
+    struct view_tail tail; /* of the part being streamed */
     enum agent_event_type part;
     struct str_buf text;
 };
@@ -101,11 +103,14 @@ static json_t *json_text(struct json_sink *s, struct str text, bool is_stream)
     return json_stringn(s->text.p ? s->text.p : "", s->text.n);
 }
 
-static void put(struct json_sink *s, const char *name, const struct agent_event *ev, json_t *more)
+static void put(struct json_sink *s,
+                const char *name,
+                const struct agent_event *ev,
+                json_t *more)
 {
     json_t *line = json_pack("{s:i, s:s, s:s, s:f, s:i, s:I}", "schema", SCHEMA, "event", name,
-                             "session", s->id, "t", ev->t_s, "iteration", ev->iteration, "n_tokens",
-                             (json_int_t)ev->n_tokens);
+                             "session", s->id, "t", ev->t_s, "iteration", ev->iteration,
+                             "n_tokens", (json_int_t)ev->n_tokens);
     if (more) json_object_update(line, more);
     json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
@@ -159,8 +164,9 @@ static void json_event(void *ctx, const struct agent_event *ev)
     case AGENT_TEXT: put_text(s, "text.delta", ev); break;
     case AGENT_TOOL_CODE: break; /* the whole code comes with tool.started */
     case AGENT_TOOL_STARTED:
-        put(s, "tool.started", ev, json_pack("{s:s, s:o}", "tool", "code_execution", "code",
-                                             json_text(s, ev->text, false)));
+        put(s, "tool.started", ev,
+            json_pack("{s:s, s:o}", "tool", "code_execution", "code",
+                      json_text(s, ev->text, false)));
         break;
     case AGENT_TOOL_DONE: put_tool(s, ev); break;
     case AGENT_NOTICE:
@@ -237,7 +243,8 @@ static int hand_out(const struct solve_opts *o, const struct agent_result *r)
     if (!o->answer) return EXIT_OK;
     struct str_buf b;
     str_buf_init(&b, 64 << 20);
-    str_buf_add(&b, (struct str){r->code ? r->code : r->answer, r->code ? r->n_code : r->n_answer});
+    str_buf_add(&b,
+                (struct str){r->code ? r->code : r->answer, r->code ? r->n_code : r->n_answer});
     str_buf_add_char(&b, '\n');
     const enum status st = file_write(o->answer, str_buf_str(&b), &e);
     str_buf_release(&b);
@@ -285,11 +292,14 @@ static int solve(const struct solve_opts *o, struct agent_opts *a, struct str ta
 
 int solve_main(int argc, char **argv)
 {
-    const struct argp parser = {
-        OPTIONS, option, "TASK.md|-",
-        "Solve one task; the final answer goes to standard output.\v"
-        "Example: qagent solve --max-iter 5 task.md",
-        MODEL_CHILDREN, NULL, NULL};
+    const struct argp parser = {OPTIONS,
+                                option,
+                                "TASK.md|-",
+                                "Solve one task; the final answer goes to standard output.\v"
+                                "Example: qagent solve --max-iter 5 task.md",
+                                MODEL_CHILDREN,
+                                NULL,
+                                NULL};
     struct solve_opts o = {.model = model_opts_default(), .limits = agent_limits_default()};
     struct engine *engine = NULL;
     struct sandbox *sandbox = NULL;

@@ -41,7 +41,8 @@ static bool is_unsafe(unsigned cp)
 static void add_char(struct str_buf *b, struct str c, bool is_inert)
 {
     const unsigned char *p = (const unsigned char *)c.p;
-    if (is_inert && c.n == 1 && ((p[0] < 0x20 && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7F)) {
+    if (is_inert && c.n == 1 &&
+        ((p[0] < 0x20 && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7F)) {
         str_buf_addf(b, "^%c", p[0] ^ 0x40);
     } else if (is_inert && c.n > 1 && is_unsafe(code_point(p, c.n))) {
         str_buf_addf(b, "<U+%04X>", code_point(p, c.n));
@@ -92,7 +93,6 @@ void view_init(struct view *v, int max_iter)
     *v = (struct view){
         .is_terminal = isatty(STDERR_FILENO) != 0,
         .has_colour = opt_has_colour(STDERR_FILENO),
-        .columns = opt_columns(STDERR_FILENO),
         .max_iter = max_iter,
         .is_line_start = true,
     };
@@ -111,7 +111,7 @@ static void style(const struct view *v, const char *code)
     if (v->has_colour) fputs(code, stderr);
 }
 
-/* One line of our own words, cut to the width of the terminal. */
+/* One line of our own words. */
 static void say(struct view *v, const char *colour, const char *fmt, ...) PRINTF(3, 4);
 static void say(struct view *v, const char *colour, const char *fmt, ...)
 {
@@ -123,14 +123,7 @@ static void say(struct view *v, const char *colour, const char *fmt, ...)
     struct view_tail tail = {0};
     str_buf_reset(&v->text);
     view_add(&v->text, &tail, str_of(text), true);
-    struct str s = str_buf_str(&v->text);
-    const size_t most = (size_t)QA_MAX(v->columns, 20);
-    if (v->is_terminal && s.n > most) {
-        s.n = most - 1;
-        while (s.n && ((unsigned char)s.p[s.n] & 0xC0) == 0x80) {
-            s.n--;
-        }
-    }
+    const struct str s = str_buf_str(&v->text);
     style(v, colour);
     fwrite(s.p, 1, s.n, stderr);
     style(v, RESET);
@@ -214,7 +207,8 @@ static void show_result(struct view *v, const struct agent_event *ev)
         if (n_lines < RESULT_LINES) fprintf(stderr, "> %.*s\n", (int)end, rest.p);
         rest = str_cut(rest, end + 1, rest.n);
     }
-    if (n_lines > RESULT_LINES) fprintf(stderr, "> ... %d more lines\n", n_lines - RESULT_LINES);
+    if (n_lines > RESULT_LINES)
+        fprintf(stderr, "> ... %d more lines\n", n_lines - RESULT_LINES);
     if (!r) {
         say(v, RED, "not run");
     } else if (r->status == RUN_OK) {
@@ -228,10 +222,12 @@ static void show_end(struct view *v, const struct agent_result *r)
 {
     const double all = r->total_s > 0 ? r->total_s : 1;
     const double other = QA_MAX(all - r->decode_s - r->prefill_s - r->tool_s, 0.0);
-    say(v, r->outcome == AGENT_ANSWERED ? GREEN : RED, "%s in %.1f s, iteration %d of %d, %d call%s",
-        agent_outcome_name(r->outcome), r->total_s, r->n_iterations, v->max_iter, r->n_tool_calls,
+    say(v, r->outcome == AGENT_ANSWERED ? GREEN : RED,
+        "%s in %.1f s, iteration %d of %d, %d call%s", agent_outcome_name(r->outcome),
+        r->total_s, r->n_iterations, v->max_iter, r->n_tool_calls,
         r->n_tool_calls == 1 ? "" : "s");
-    say(v, DIM, "%lld tokens at %.1f tok/s; prompt %lld, reused %lld; decode %.0f %% prefill %.0f %% "
+    say(v, DIM,
+        "%lld tokens at %.1f tok/s; prompt %lld, reused %lld; decode %.0f %% prefill %.0f %% "
         "tools %.0f %% other %.0f %%",
         (long long)r->n_generated_tokens, r->peak_tps, (long long)r->n_prompt_tokens,
         (long long)r->n_reused_tokens, 100 * r->decode_s / all, 100 * r->prefill_s / all,

@@ -21,7 +21,7 @@ void view_add(struct str_buf *b, struct view_tail *tail, struct str s, bool is_i
 
 struct view {
     bool is_terminal, has_colour;
-    int columns, max_iter;
+    int max_iter;
     enum agent_event_type part; /* being shown: THINK, TEXT, TOOL_CODE; else none */
     bool is_in_part, is_line_start;
     struct view_tail tail;

@@ -89,8 +89,11 @@ static enum status unpack(struct str packed, struct str_buf *out, struct err *e)
     return st;
 }
 
-enum status dataset_read_file(
-    struct str_buf *out, const char *path, size_t max, char sha256[65], struct err *e)
+enum status dataset_read_file(struct str_buf *out,
+                              const char *path,
+                              size_t max,
+                              char sha256[65],
+                              struct err *e)
 {
     struct str_buf stored;
     str_buf_init(&stored, QA_MIN(max, (size_t)UINT32_MAX));
@@ -127,8 +130,10 @@ bool dataset_next_line(struct str *rest, struct str *line)
 
 /* ---- rows ---- */
 
-static enum status read_field(
-    const struct pyjson_row *row, const struct field *f, struct problem *p, struct err *e)
+static enum status read_field(const struct pyjson_row *row,
+                              const struct field *f,
+                              struct problem *p,
+                              struct err *e)
 {
     const struct str value = pyjson_row_find(row, f->name);
     if (!value.p) return err_set(e, QA_E_FORMAT, "field '%s' is missing", f->name);
@@ -222,8 +227,10 @@ static enum status parse(struct dataset *d, struct str text, struct err *e)
     return check_ids(d, e);
 }
 
-enum status dataset_open_bytes(
-    struct dataset **out, struct str bytes, const char *name, struct err *e)
+enum status dataset_open_bytes(struct dataset **out,
+                               struct str bytes,
+                               const char *name,
+                               struct err *e)
 {
     struct str_buf text;
     str_buf_init(&text, DATASET_MAX_BYTES);
@@ -282,10 +289,11 @@ enum status dataset_check_official(const struct dataset *d, const char *path, st
 {
     if (strcmp(d->sha256, OFFICIAL_SHA256) == 0) return QA_OK;
     if (strcmp(d->text_sha256, OFFICIAL_TEXT_SHA256) == 0) return QA_OK;
-    return err_set(e, QA_E_FORMAT,
-                   "'%s' is not OpenAI's HumanEval: sha256 %.12s... where %.12s... is expected; "
-                   "to run it as a suite of its own, give the file in place of 'humaneval'",
-                   path, d->sha256, OFFICIAL_SHA256);
+    return err_set(
+        e, QA_E_FORMAT,
+        "'%s' is not OpenAI's HumanEval: sha256 %.12s... where %.12s... is expected; "
+        "to run it as a suite of its own, give the file in place of 'humaneval'",
+        path, d->sha256, OFFICIAL_SHA256);
 }
 
 /* ---- suites by name ---- */
@@ -293,8 +301,9 @@ enum status dataset_check_official(const struct dataset *d, const char *path, st
 static const struct suite {
     const char *name, *file, *origin;
 } SUITES[] = {
-    {"humaneval",  "HumanEval.jsonl.gz",               "data/ of github.com/openai/human-eval"         },
-    {"humaneval+", "HumanEvalPlus-OriginFmt.jsonl.gz", "github.com/evalplus/humanevalplus_release"},
+    {"humaneval",  "HumanEval.jsonl.gz",               "data/ of github.com/openai/human-eval"},
+    {"humaneval+", "HumanEvalPlus-OriginFmt.jsonl.gz",
+     "github.com/evalplus/humanevalplus_release"                                              },
 };
 
 static enum status open_named(struct dataset **out,
@@ -321,8 +330,9 @@ static enum status open_named(struct dataset **out,
     return QA_OK;
 }
 
-enum status dataset_open_suite(
-    struct dataset **out, const struct suite_source *source, struct err *e)
+enum status dataset_open_suite(struct dataset **out,
+                               const struct suite_source *source,
+                               struct err *e)
 {
     for (size_t i = 0; i < COUNT(SUITES); i++) {
         if (strcmp(source->suite, SUITES[i].name) == 0) {
@@ -330,7 +340,8 @@ enum status dataset_open_suite(
         }
     }
     if (source->data_path) {
-        return err_set(e, QA_E_USAGE, "--data belongs to the suite humaneval; suite '%s' has its own",
+        return err_set(e, QA_E_USAGE,
+                       "--data belongs to the suite humaneval; suite '%s' has its own",
                        source->suite);
     }
     if (strcmp(source->suite, "mini") == 0) {

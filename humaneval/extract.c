@@ -63,7 +63,7 @@ static void add_normal(struct str_buf *out, struct str s)
 /* ---- 2. fenced blocks ---- */
 
 struct fence {
-    char mark;       /* '`' or '~' */
+    char mark; /* '`' or '~' */
     size_t n_marks;
     size_t indent;
     struct str info; /* trimmed */
@@ -87,16 +87,16 @@ static bool fence_of(struct str line, struct fence *f)
 }
 
 struct block {
-    struct str body;  /* lines between the fences, borrowed; owned text when is_inline */
-    size_t indent;    /* of the opening fence: as many blanks go from each line        */
-    bool is_python;   /* tagged so, or not tagged                                      */
-    bool is_console;  /* an interactive session                                        */
+    struct str body; /* lines between the fences, borrowed; owned text when is_inline */
+    size_t indent;   /* of the opening fence: as many blanks go from each line        */
+    bool is_python;  /* tagged so, or not tagged                                      */
+    bool is_console; /* an interactive session                                        */
 };
 struct blocks {
     struct block *p;
     size_t n;
-    size_t first_fence;   /* offset of the first fence line; SIZE_MAX: none            */
-    bool is_first_bare;   /* and it has no language                                    */
+    size_t first_fence; /* offset of the first fence line; SIZE_MAX: none            */
+    bool is_first_bare; /* and it has no language                                    */
 };
 
 static bool is_word(struct str a, const char *word)
@@ -411,7 +411,8 @@ static enum status choose_block(const struct blocks *v,
             struct piece p;
             const enum status st = piece_init(&p, &v->p[i], entry_point, e);
             const bool is_fit =
-                !st && (PASSES[pass] == ENTRY ? p.has_entry : first_statement(&p.lines) != NULL);
+                !st &&
+                (PASSES[pass] == ENTRY ? p.has_entry : first_statement(&p.lines) != NULL);
             if (is_fit) {
                 *out = p;
                 *has_one = true;
@@ -426,8 +427,8 @@ static enum status choose_block(const struct blocks *v,
 
 static bool is_code_line(const struct pyline *l, struct str entry_point)
 {
-    static const char *const WORDS[] = {"def",  "class", "import", "async", "return", "yield",
-                                        "try",  "assert", "raise", "pass",  "global", "else"};
+    static const char *const WORDS[] = {"def", "class",  "import", "async", "return", "yield",
+                                        "try", "assert", "raise",  "pass",  "global", "else"};
     if (l->is_inside || l->is_blank || l->indent) return true;
     if (pyline_defines(l, entry_point) || l->text.p[0] == '@') return true;
     for (size_t i = 0; i < COUNT(WORDS); i++) {
@@ -441,14 +442,14 @@ static bool is_code_line(const struct pyline *l, struct str entry_point)
         if (pyline_has_word(l, OPENERS[i])) return str_ends(text, STR(":"));
     }
     size_t n = 0;
-    while (n < text.n && (text.p[n] == '_' || text.p[n] == '.' ||
-                          (text.p[n] >= '0' && text.p[n] <= '9') ||
-                          (text.p[n] >= 'A' && text.p[n] <= 'Z') ||
-                          (text.p[n] >= 'a' && text.p[n] <= 'z'))) {
+    while (n < text.n &&
+           (text.p[n] == '_' || text.p[n] == '.' || (text.p[n] >= '0' && text.p[n] <= '9') ||
+            (text.p[n] >= 'A' && text.p[n] <= 'Z') || (text.p[n] >= 'a' && text.p[n] <= 'z'))) {
         n++;
     }
     const struct str rest = str_trim(str_cut(text, n, text.n));
-    return n && rest.n && ((rest.p[0] == '=' && n < text.n) || (text.p[n] == '(' && str_ends(text, STR(")"))));
+    return n && rest.n &&
+           ((rest.p[0] == '=' && n < text.n) || (text.p[n] == '(' && str_ends(text, STR(")"))));
 }
 
 /* A statement that code begins with rather than prose. */
@@ -457,10 +458,11 @@ static bool begins_code(const struct pyline *l, struct str entry_point)
     if (!pyline_is_statement(l) || l->indent) return false;
     if (pyline_defines(l, entry_point) || l->text.p[0] == '@') return true;
     const struct str text = str_trim(l->text);
-    const bool is_opener = pyline_has_word(l, "def") || pyline_has_word(l, "class") ||
-                           pyline_has_word(l, "async");
+    const bool is_opener =
+        pyline_has_word(l, "def") || pyline_has_word(l, "class") || pyline_has_word(l, "async");
     if (is_opener) return str_find(text, STR(":")) != SIZE_MAX || str_ends(text, STR("("));
-    if (pyline_has_word(l, "import")) return str_find(text, STR(" ")) != SIZE_MAX && !str_ends(text, STR("."));
+    if (pyline_has_word(l, "import"))
+        return str_find(text, STR(" ")) != SIZE_MAX && !str_ends(text, STR("."));
     return pyline_has_word(l, "from") && str_find(text, STR(" import ")) != SIZE_MAX;
 }
 
@@ -594,8 +596,10 @@ static void trim_end(struct str_buf *b)
     if (b->n) str_buf_add_char(b, '\n');
 }
 
-enum status extract_completion(
-    struct str answer, struct str entry_point, struct extraction *out, struct err *e)
+enum status extract_completion(struct str answer,
+                               struct str entry_point,
+                               struct extraction *out,
+                               struct err *e)
 {
     struct extraction x = {.how = EXTRACT_NONE};
     struct str_buf text;

@@ -85,7 +85,8 @@ static enum status add_data(struct str_buf *b, const char *dir, struct err *e)
     snprintf(path, sizeof path, "%s/summary.json", dir);
     json_error_t je;
     json_t *summary = json_load_file(path, 0, &je);
-    if (!summary) return err_set(e, QA_E_FORMAT, "cannot read '%s': line %d: %s", path, je.line, je.text);
+    if (!summary)
+        return err_set(e, QA_E_FORMAT, "cannot read '%s': line %d: %s", path, je.line, je.text);
     char *text = json_dumps(summary, JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17));
     str_buf_add_z(b, "{\"summary\": ");
     if (text) add_safe(b, str_of(text));

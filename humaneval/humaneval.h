@@ -70,8 +70,11 @@ enum status dataset_open_suite(struct dataset **out,
 
 /* A file in whole, unpacked when it is gzip, at most `max` bytes either way; its
  * digest (may be NULL) is that of the stored bytes. */
-enum status dataset_read_file(
-    struct str_buf *out, const char *path, size_t max, char sha256[65], struct err *e) MUST_USE;
+enum status dataset_read_file(struct str_buf *out,
+                              const char *path,
+                              size_t max,
+                              char sha256[65],
+                              struct err *e) MUST_USE;
 void dataset_sha256(struct str bytes, char out[65]);
 
 /* Cut the next line off *rest as Python's universal newlines do ("\n", "\r\n", "\r");
@@ -151,17 +154,17 @@ struct score_opts {
     int n_jobs; /* >= 1 */
     int64_t k[SCORE_MAX_K];
     int n_k;
-    const volatile int *stop;                              /* may be NULL         */
-    void (*progress)(void *ctx, size_t n_done, size_t n);  /* any thread, in turn */
+    const volatile int *stop;                             /* may be NULL         */
+    void (*progress)(void *ctx, size_t n_done, size_t n); /* any thread, in turn */
     void *progress_ctx;
 };
 struct score_summary {
     size_t n_samples, n_passed, n_timed_out, n_tasks;
     size_t n_canary_fired, n_canary_no_use, n_flagged;
-    char fired[400];            /* task ids, as many as fit                       */
-    double pass_at[SCORE_MAX_K]; /* by index of score_opts.k                      */
+    char fired[400];               /* task ids, as many as fit                       */
+    double pass_at[SCORE_MAX_K];   /* by index of score_opts.k                      */
     bool has_pass_at[SCORE_MAX_K]; /* every task has at least k samples           */
-    double standard_error;      /* of pass@1; with N - 1                          */
+    double standard_error;         /* of pass@1; with N - 1                          */
     double wall_s;
 };
 /* Physical cores this process may use: a time limit is wall clock, and two samples on

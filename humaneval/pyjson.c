@@ -288,8 +288,10 @@ static enum status read_number(struct parser *p, struct str_buf *out)
 
 /* ---- values ---- */
 
-static enum status set_member(
-    struct pyjson_row *row, struct str key, struct str value, struct err *e)
+static enum status set_member(struct pyjson_row *row,
+                              struct str key,
+                              struct str value,
+                              struct err *e)
 {
     struct pyjson_member *m = NULL;
     for (size_t i = 0; i < row->n && !m; i++) {
@@ -476,8 +478,10 @@ struct str pyjson_row_find(const struct pyjson_row *row, const char *name)
     return (struct str){0};
 }
 
-enum status pyjson_row_set(
-    struct pyjson_row *row, const char *name, struct str value, struct err *e)
+enum status pyjson_row_set(struct pyjson_row *row,
+                           const char *name,
+                           struct str value,
+                           struct err *e)
 {
     char text[64];
     return set_member(row, quoted(name, text), value, e);

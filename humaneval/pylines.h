@@ -11,7 +11,7 @@
 /* Where the scan stands between two lines; {0} at the start of a text. */
 struct pyscan {
     int n_brackets;
-    char quote; /* of the triple-quoted string it is inside of, or 0                */
+    char quote;     /* of the triple-quoted string it is inside of, or 0                */
     bool is_joined; /* the last line ended in a backslash                           */
 };
 void pyscan_line(struct pyscan *s, struct str line);
@@ -41,6 +41,9 @@ bool pyline_has_word(const struct pyline *l, const char *word);
 bool pyline_defines(const struct pyline *l, struct str name);
 /* Do the statements of lines [from, to) fit Python's rule of indentation, when the
  * first of them is taken to stand at `first_indent`? */
-bool pylines_is_consistent(const struct pylines *v, size_t from, size_t to, size_t first_indent);
+bool pylines_is_consistent(const struct pylines *v,
+                           size_t from,
+                           size_t to,
+                           size_t first_indent);
 
 #endif

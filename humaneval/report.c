@@ -22,8 +22,7 @@ void report_transcript_name(struct str task_id, int i_sample, char *out, size_t 
     for (size_t i = 0; i < task_id.n; i++) {
         const char c = task_id.p[i];
         const bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                              (c >= 'A' && c <= 'Z') || c == '-' || c == '+' ||
-                              (c == '.' && i);
+                              (c >= 'A' && c <= 'Z') || c == '-' || c == '+' || (c == '.' && i);
         if (c == '/') {
             str_buf_add_char(&b, '_');
         } else if (is_plain) {
@@ -80,14 +79,14 @@ json_t *report_stats_json(const struct suite_stats *s)
         const char *name;
         double value;
     } REALS[] = {
-        {"pass_at_1",      s->pass_at_1     },
-        {"standard_error", s->standard_error},
-        {"wall_s",         c.all            },
-        {"decode_s",       c.decode         },
-        {"prefill_s",      c.prefill        },
-        {"tool_s",         c.tools          },
-        {"scoring_s",      c.scoring        },
-        {"other_s",        c.other          },
+        {"pass_at_1",      s->pass_at_1                                                     },
+        {"standard_error", s->standard_error                                                },
+        {"wall_s",         c.all                                                            },
+        {"decode_s",       c.decode                                                         },
+        {"prefill_s",      c.prefill                                                        },
+        {"tool_s",         c.tools                                                          },
+        {"scoring_s",      c.scoring                                                        },
+        {"other_s",        c.other                                                          },
         {"decode_tps",     s->decode_s > 0 ? (double)s->n_generated_tokens / s->decode_s : 0},
         {"effective_tps",  c.all > 0 ? (double)s->n_generated_tokens / c.all : 0            },
     };
@@ -148,14 +147,16 @@ static void add_failures(struct str_buf *b, const struct suite_stats *s)
 void report_add_text(struct str_buf *b, const struct suite_stats *s)
 {
     const struct clocks c = clocks_of(s);
-    const double decode_tps =
-        s->decode_s > 0 ? (double)s->n_generated_tokens / s->decode_s : 0;
+    const double decode_tps = s->decode_s > 0 ? (double)s->n_generated_tokens / s->decode_s : 0;
     const double effective_tps = c.all > 0 ? (double)s->n_generated_tokens / c.all : 0;
-    str_buf_addf(b, "pass@1            %.2f %% \xC2\xB1 %.2f      (%zu of %zu)         answered %zu/%zu\n",
-                 100 * s->pass_at_1, 100 * s->standard_error, s->n_passed, s->n_done,
-                 s->n_answered, s->n_done);
+    str_buf_addf(
+        b,
+        "pass@1            %.2f %% \xC2\xB1 %.2f      (%zu of %zu)         answered %zu/%zu\n",
+        100 * s->pass_at_1, 100 * s->standard_error, s->n_passed, s->n_done, s->n_answered,
+        s->n_done);
     if (s->n_generated_tokens) {
-        str_buf_addf(b, "peak decode       %.1f tok/s          effective %.1f tok/s (%.0f %%)\n",
+        str_buf_addf(b,
+                     "peak decode       %.1f tok/s          effective %.1f tok/s (%.0f %%)\n",
                      decode_tps, effective_tps, share(effective_tps, decode_tps));
         if (s->n_drafted) {
             str_buf_addf(b, "draft acceptance  %.1f %%            ",

@@ -9,13 +9,15 @@
 
 struct rows {
     int fd;
-    char *path;        /* owned                                                    */
-    size_t n;          /* rows that are there                                      */
+    char *path;          /* owned                                                    */
+    size_t n;            /* rows that are there                                      */
     struct str_buf text; /* what was there on opening: the rows, each with its '\n'  */
 };
 /* Open or create; `lock_wait_s`: how long another holder is waited for. */
-enum status rows_open(struct rows *out, const char *path, double lock_wait_s, struct err *e)
-    MUST_USE;
+enum status rows_open(struct rows *out,
+                      const char *path,
+                      double lock_wait_s,
+                      struct err *e) MUST_USE;
 void rows_close(struct rows *r); /* {.fd = -1} and closed ones are fine */
 /* One row, without its newline; on the disk on return. */
 enum status rows_append(struct rows *r, struct str row, struct err *e) MUST_USE;

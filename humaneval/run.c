@@ -97,7 +97,8 @@ static enum status choose_tasks(struct run *r, struct err *e)
         const struct str word = str_cut(rest, 0, str_find(rest, STR(",")));
         rest = str_cut(rest, word.n + 1, rest.n);
         if (!mark_tasks(s, str_trim(word), wanted)) {
-            st = err_set(e, QA_E_USAGE, "no task '%.*s' in this suite of %zu (0 to %zu, or an id)",
+            st = err_set(e, QA_E_USAGE,
+                         "no task '%.*s' in this suite of %zu (0 to %zu, or an id)",
                          (int)QA_MIN(word.n, (size_t)80), word.p, s->n_tasks, s->n_tasks - 1);
         }
     }
@@ -348,9 +349,8 @@ static enum status extract(struct record *rec, const struct task *t, struct err 
     const struct str text = {clean, n};
     enum status st = QA_OK;
     if (a->is_completion) {
-        rec->code = (struct extraction){.how = n ? EXTRACT_RAW : EXTRACT_NONE,
-                                        .completion = strndup(clean, n),
-                                        .n = n};
+        rec->code = (struct extraction){
+            .how = n ? EXTRACT_RAW : EXTRACT_NONE, .completion = strndup(clean, n), .n = n};
         if (!rec->code.completion) st = err_set(e, QA_E_NOMEM, "out of memory");
     } else {
         st = extract_completion(text, t->entry_point, &rec->code, e);
@@ -445,7 +445,8 @@ static enum status compare_settings(struct run *r, struct err *e)
     path_of(r, "summary.json", path);
     json_error_t je;
     json_t *old = json_load_file(path, 0, &je);
-    if (!old) return err_set(e, QA_E_FORMAT, "cannot read '%s': line %d: %s", path, je.line, je.text);
+    if (!old)
+        return err_set(e, QA_E_FORMAT, "cannot read '%s': line %d: %s", path, je.line, je.text);
     const json_t *was = json_object_get(old, "settings");
     json_t *is = json_object_get(r->manifest, "settings");
     const char *key;
@@ -474,7 +475,8 @@ static void remove_leftovers(const char *dir)
     DIR *d = opendir(dir);
     for (const struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d)) {
         for (size_t i = 0; i < COUNT(OURS); i++) {
-            if (str_starts(str_of(f->d_name), str_of(OURS[i]))) unlinkat(dirfd(d), f->d_name, 0);
+            if (str_starts(str_of(f->d_name), str_of(OURS[i])))
+                unlinkat(dirfd(d), f->d_name, 0);
         }
     }
     if (d) closedir(d);
@@ -512,8 +514,11 @@ static enum status open_samples(struct run *r, const struct str_buf *want, struc
 }
 
 /* Row i of the log as a record; it has to be of plan row i. */
-static enum status read_record(
-    const struct run *r, size_t i, struct str line, struct record *out, struct err *e)
+static enum status read_record(const struct run *r,
+                               size_t i,
+                               struct str line,
+                               struct record *out,
+                               struct err *e)
 {
     int i_sample;
     const struct task *t = task_at(r, i, &i_sample);
@@ -540,7 +545,8 @@ static enum status resume(struct run *r, struct err *e)
     enum status st = QA_OK;
     if (!done) st = err_set(e, QA_E_NOMEM, "out of memory");
     if (n > r->stats.n_samples) {
-        st = err_set(e, QA_E_FORMAT, "'%s' has more rows than the run has samples", r->log.path);
+        st =
+            err_set(e, QA_E_FORMAT, "'%s' has more rows than the run has samples", r->log.path);
     }
     struct str rest = str_buf_str(&r->log.text);
     struct str line;

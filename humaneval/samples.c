@@ -42,8 +42,10 @@ static void job_release(struct job *j)
 
 /* ---- reading ---- */
 
-static enum status string_member(
-    const struct pyjson_row *row, const char *name, struct str_buf *out, struct err *e)
+static enum status string_member(const struct pyjson_row *row,
+                                 const char *name,
+                                 struct str_buf *out,
+                                 struct err *e)
 {
     const struct str value = pyjson_row_find(row, name);
     str_buf_init(out, MAX_SAMPLES_BYTES);
@@ -52,8 +54,10 @@ static enum status string_member(
     return err_set(e, QA_E_FORMAT, "field '%s' is not a string", name);
 }
 
-static enum status add_sample(
-    struct job *j, const struct dataset *d, struct str line, struct err *e)
+static enum status add_sample(struct job *j,
+                              const struct dataset *d,
+                              struct str line,
+                              struct err *e)
 {
     if (j->n == j->cap) {
         j->cap = j->cap ? j->cap * 2 : 256;
@@ -69,7 +73,8 @@ static enum status add_sample(
     if (!st) {
         s.problem = dataset_find(d, str_buf_str(&id));
         if (!s.problem) {
-            st = err_set(e, QA_E_FORMAT, "task '%.80s' is not in the data set", id.p ? id.p : "");
+            st = err_set(e, QA_E_FORMAT, "task '%.80s' is not in the data set",
+                         id.p ? id.p : "");
         }
     }
     if (!st) st = string_member(&s.row, "completion", &completion, e);
@@ -88,8 +93,10 @@ static enum status add_sample(
     return QA_OK;
 }
 
-static enum status read_samples(
-    struct job *j, const struct dataset *d, const char *path, struct err *e)
+static enum status read_samples(struct job *j,
+                                const struct dataset *d,
+                                const char *path,
+                                struct err *e)
 {
     struct str_buf text;
     enum status st = dataset_read_file(&text, path, MAX_SAMPLES_BYTES, NULL, e);
@@ -157,8 +164,10 @@ struct tally {
     int64_t n, c;
 };
 
-static enum status count(
-    const struct job *j, const struct dataset *d, struct score_summary *out, struct err *e)
+static enum status count(const struct job *j,
+                         const struct dataset *d,
+                         struct score_summary *out,
+                         struct err *e)
 {
     /* By task in the order of first appearance. */
     struct tally *by_problem = calloc(d->n, sizeof *by_problem);

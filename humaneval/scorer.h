@@ -32,13 +32,17 @@ struct scorer {
     double scoring_s;                         /* wall clock spent waiting for verdicts */
 };
 /* Status as of dataset_open_suite. */
-enum status scorer_open(struct scorer *out, const struct scorer_opts *o, struct err *e) MUST_USE;
+enum status scorer_open(struct scorer *out,
+                        const struct scorer_opts *o,
+                        struct err *e) MUST_USE;
 void scorer_close(struct scorer *s); /* waits for the child; {0} is fine */
 
 /* Open the child's jail and the two files in folder `dir`; `n_keep` rows of them are
  * kept at most.  QA_E_SANDBOX: no jail. */
-enum status scorer_begin(struct scorer *s, const char *dir, size_t n_keep, struct err *e)
-    MUST_USE;
+enum status scorer_begin(struct scorer *s,
+                         const char *dir,
+                         size_t n_keep,
+                         struct err *e) MUST_USE;
 
 struct score {
     bool has_passed, has_timed_out, is_flagged;

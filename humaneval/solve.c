@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-
 enum { MAX_TEXT = 64 << 20 };
 
 static const char *const END_NAMES[] = {
@@ -185,8 +184,8 @@ static enum status decode(const struct vanilla *v,
             if (is_over) break;
             const size_t before = text->n;
             str_buf_add(text, engine_piece(v->engine, b.ids[i]));
-            const size_t at = find_stop(str_buf_str(text),
-                                        before > LONGEST_STOP ? before - LONGEST_STOP : 0);
+            const size_t at =
+                find_stop(str_buf_str(text), before > LONGEST_STOP ? before - LONGEST_STOP : 0);
             if (at == SIZE_MAX) continue;
             text->n = at;
             text->p[at] = 0;
@@ -196,8 +195,10 @@ static enum status decode(const struct vanilla *v,
     return str_buf_check(text, "the completion", e);
 }
 
-static enum status write_transcript(
-    const char *path, const struct task *t, struct str completion, struct err *e)
+static enum status write_transcript(const char *path,
+                                    const struct task *t,
+                                    struct str completion,
+                                    struct err *e)
 {
     struct str_buf row;
     str_buf_init(&row, MAX_TEXT);
@@ -216,8 +217,10 @@ static enum status write_transcript(
     return st;
 }
 
-static enum status open_session(
-    struct session **s, const struct vanilla *v, const struct task *t, struct err *e)
+static enum status open_session(struct session **s,
+                                const struct vanilla *v,
+                                const struct task *t,
+                                struct err *e)
 {
     struct ids ids = {0};
     enum status st = engine_encode(v->engine, t->prompt, SPECIAL_NONE, &ids, e);
@@ -281,8 +284,10 @@ struct replies {
     size_t n, cap;
 };
 
-static enum status read_string(
-    const struct pyjson_row *row, const char *name, struct str *out, struct err *e)
+static enum status read_string(const struct pyjson_row *row,
+                               const char *name,
+                               struct str *out,
+                               struct err *e)
 {
     struct str_buf text;
     str_buf_init(&text, MAX_TEXT);

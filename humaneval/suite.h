@@ -102,13 +102,13 @@ enum status replies_solve(void *replies,
 /* ---- the run ---- */
 
 enum suite_class { /* why a sample failed */
-    CLASS_PASSED,
-    CLASS_MODEL,      /* the code is wrong, or there is none                       */
-    CLASS_EXTRACTION, /* an answer, but no code in it that defines the entry point */
-    CLASS_SANDBOX,    /* the jail or the harness failed it                         */
-    CLASS_TIMEOUT,    /* its tests ran out of time                                 */
-    CLASS_BUDGET,     /* iterations, tokens, seconds or context ran out            */
-    CLASS_COUNT
+                   CLASS_PASSED,
+                   CLASS_MODEL, /* the code is wrong, or there is none                       */
+                   CLASS_EXTRACTION, /* an answer, but no code in it that defines the entry point */
+                   CLASS_SANDBOX, /* the jail or the harness failed it                         */
+                   CLASS_TIMEOUT, /* its tests ran out of time                                 */
+                   CLASS_BUDGET, /* iterations, tokens, seconds or context ran out            */
+                   CLASS_COUNT
 };
 const char *suite_class_name(enum suite_class c);
 
@@ -138,8 +138,8 @@ struct suite_event {
 struct suite_opts {
     const char *out_dir;
     bool want_resume;
-    int64_t limit;     /* the first so many tasks; 0: all                         */
-    const char *tasks; /* "3,5-8,HumanEval/12"; NULL: all                         */
+    int64_t limit;       /* the first so many tasks; 0: all                         */
+    const char *tasks;   /* "3,5-8,HumanEval/12"; NULL: all                         */
     int shard, n_shards; /* 1..n of n; 0: all                                     */
     int n_samples;       /* per task, >= 1                                        */
     struct solver solver;

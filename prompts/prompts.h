@@ -8,8 +8,8 @@ extern const char qa_prompt_humaneval[], qa_prompt_humaneval_end[]; /* humaneval
 extern const char qa_prompt_check[], qa_prompt_check_end[];         /* check.txt     */
 
 /* The text between two of them, without the file's last newline. */
-#define PROMPT(name)                                    \
-    str_trim((struct str){qa_prompt_##name,             \
-                          (size_t)(qa_prompt_##name##_end - qa_prompt_##name)})
+#define PROMPT(name) \
+    str_trim(        \
+        (struct str){qa_prompt_##name, (size_t)(qa_prompt_##name##_end - qa_prompt_##name)})
 
 #endif

@@ -342,9 +342,14 @@ enum status sandbox_run(struct sandbox *s,
     }
 
     struct worker w;
-    st = take_worker(s, mode, &w, e);
-    if (st) return err_wrap(e, st, "cannot start a worker");
-    st = worker_wait_ready(&w, stop, e);
+    /* A spare worker can have died since it was started; one more is tried. */
+    for (int i = 0; i < 2; i++) {
+        st = take_worker(s, mode, &w, e);
+        if (st) return err_wrap(e, st, "cannot start a worker");
+        st = worker_wait_ready(&w, stop, e);
+        if (st != QA_E_SANDBOX || i == 1) break;
+        end_worker(s, &w, false);
+    }
     if (!st) st = worker_run(&w, code, limits, stop, out, e);
     end_worker(s, &w, st == QA_OK);
     return st;

@@ -9,6 +9,9 @@
  * instruction set is wide enough, arithmetic from about four rows on.
  *
  * The order of additions is the same on both ways. */
+#ifndef QA_CPU_INNER_DOT_H
+#define QA_CPU_INNER_DOT_H
+
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/vec.h"
 #include "engine/quant.h"
@@ -520,3 +523,5 @@ static void dot_any(const struct dot_args *a)
         }
     }
 }
+
+#endif

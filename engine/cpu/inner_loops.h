@@ -1,5 +1,9 @@
 /* inner_loops.h - the inner loops that are not products with weights; the text of
  * every row of the kernel table, compiled once per instruction set. */
+#ifndef QA_CPU_INNER_LOOPS_H
+#define QA_CPU_INNER_LOOPS_H
+
+#include "engine/cpu/inner_dot.h"
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/vec.h"
 
@@ -232,3 +236,5 @@ static void conv_row(const struct conv_row_args *a)
         part_store(a->out + i, sum * vf_sigmoid(sum), n);
     }
 }
+
+#endif

@@ -13,11 +13,11 @@
 
 #include <cmocka.h>
 
-#define CALL(code)                                                                       \
-    "<tool_call>\n<function=code_execution>\n<parameter=code>\n" code                     \
+#define CALL(code)                                                    \
+    "<tool_call>\n<function=code_execution>\n<parameter=code>\n" code \
     "\n</parameter>\n</function>\n</tool_call>"
-#define GOOD "def double(x):\n    return 2 * x"
-#define BAD  "def double(x):\n    return x + 2"
+#define GOOD        "def double(x):\n    return 2 * x"
+#define BAD         "def double(x):\n    return x + 2"
 #define BLOCK(code) "```python\n" code "\n```"
 /* An answer step: the fence is opened for the model when it closes its thinking. */
 #define OPENED(code) "\n</think>" code "\n```"
@@ -73,7 +73,9 @@ static void on_event(void *ctx, const struct agent_event *ev)
 static void init(struct play *p, const struct fake_turn *turns, size_t n)
 {
     struct str_buf *bufs[] = {&p->notices, &p->think, &p->text, &p->code, &p->tool, &p->answer};
-    *p = (struct play){.tape = {.turns = turns, .n_turns = n}};
+    *p = (struct play){
+        .tape = {.turns = turns, .n_turns = n}
+    };
     for (size_t i = 0; i < COUNT(bufs); i++) {
         str_buf_init(bufs[i], 16 << 20);
         str_buf_add_z(bufs[i], "");
@@ -94,8 +96,9 @@ static void play(struct play *p, const char *task)
     if (agent_run(a, str_of(task), NULL, &p->result, &e)) fail_msg("%s", e.text);
     agent_close(a);
     p->session = strdup(fake_engine_text(p->engine));
-    assert_int_equal(ids_add(&p->ids, fake_engine_ids(p->engine)->p,
-                             fake_engine_ids(p->engine)->n, &e), QA_OK);
+    assert_int_equal(
+        ids_add(&p->ids, fake_engine_ids(p->engine)->p, fake_engine_ids(p->engine)->n, &e),
+        QA_OK);
     p->seen = *fake_engine_log(p->engine);
     assert_int_equal(p->n_done, 1);
     assert_int_equal(p->n_answers, p->result.answer != NULL);
@@ -120,7 +123,8 @@ static void release(struct play *p)
 static void has(const struct play *p, const char *where, const char *text)
 {
     if (!strstr(where, text)) {
-        fail_msg("no '%s' in '%s'\nsession: %s\nnotices: %s", text, where, p->session, p->notices.p);
+        fail_msg("no '%s' in '%s'\nsession: %s\nnotices: %s", text, where, p->session,
+                 p->notices.p);
     }
 }
 
@@ -180,7 +184,8 @@ static void one_call_then_the_answer(void **fixture)
 static void the_token_stream_is_what_the_template_renders(void **fixture)
 {
     PLAY({"Plan.\n</think>" CALL(BAD "\nassert double(3) == 6"), false},
-         {"I see.\n</think>" CALL(GOOD "\nassert double(3) == 6\nprint('<' + '|im_end|>')"), false},
+         {"I see.\n</think>" CALL(GOOD "\nassert double(3) == 6\nprint('<' + '|im_end|>')"),
+          false},
          {"Done." OPENED(GOOD), false});
     p->opts.retry = AGENT_RETRY_REPAIR;
     play(p, TASK);
@@ -197,7 +202,8 @@ static void the_token_stream_is_what_the_template_renders(void **fixture)
         "role", "assistant", "reasoning_content", "I see.", "content", "", "tool_calls", "name",
         "code_execution", "arguments", "code",
         GOOD "\nassert double(3) == 6\nprint('<' + '|im_end|>')", "role", "tool", "content",
-        "<|im_end|>", "role", "assistant", "reasoning_content", "Done.", "content", BLOCK(GOOD));
+        "<|im_end|>", "role", "assistant", "reasoning_content", "Done.", "content",
+        BLOCK(GOOD));
     json_t *tool = json_loads(qa_prompt_tools, JSON_DISABLE_EOF_CHECK, NULL);
     json_t *tools = json_pack("[o]", tool);
     struct chat_text t;
@@ -251,7 +257,8 @@ static void a_turn_cannot_end_before_there_is_text(void **fixture)
 
 static void control_tokens_are_never_sampled_where_they_have_no_place(void **fixture)
 {
-    PLAY({"a<|im_start|>b<tool_response>c\n</think>\n\n<think>" BLOCK(GOOD) "</tool_call>", false});
+    PLAY({"a<|im_start|>b<tool_response>c\n</think>\n\n<think>" BLOCK(GOOD) "</tool_call>",
+          false});
     play(p, TASK);
     hasnt(p->session + strlen(p->session) / 2, "<tool_response>");
     release(p);
@@ -270,8 +277,10 @@ static void endless_thinking_is_closed_at_its_budget(void **fixture)
 
 static void thinking_is_closed_at_the_end_of_a_sentence_before_its_budget(void **fixture)
 {
-    PLAY({"0123456789012345678901234567890123456789012345678901234567890123456789012345678901. No "
-          "more of this, it goes on and on and never ends, as thoughts do at night when it rains",
+    PLAY({"0123456789012345678901234567890123456789012345678901234567890123456789012345678901. "
+          "No "
+          "more of this, it goes on and on and never ends, as thoughts do at night when it "
+          "rains",
           false});
     p->opts.limits.think_tokens = 100;
     p->opts.limits.max_iter = 1;
@@ -303,7 +312,8 @@ static void thinking_and_code_are_sampled_with_different_settings(void **fixture
 
 static void a_tiny_model_begins_greedy_and_samples_after_a_failure(void **fixture)
 {
-    PLAY({"plan\n</think>\n\n" CALL("def(x):\n    return x + 2"), false}, {"plan\n</think>\n\n" CALL("def(x):\n    return 2 * x"), false},
+    PLAY({"plan\n</think>\n\n" CALL("def(x):\n    return x + 2"), false},
+         {"plan\n</think>\n\n" CALL("def(x):\n    return 2 * x"), false},
          {"ok" OPENED("def(x):\n    return 2 * x"), false});
     p->tape.n_params = 5000000;
     play(p, TASK);
@@ -333,7 +343,8 @@ static void without_thinking_the_frame_is_the_templates(void **fixture)
 static void a_tiny_model_cannot_miscopy_the_asked_name(void **fixture)
 {
     for (int n = 1; n <= BURST_MAX; n += 4) {
-        PLAY({"a\n</think>" CALL("import re\ndef(x):\n    return 2 * x\ndef other(): pass"), false},
+        PLAY({"a\n</think>" CALL("import re\ndef(x):\n    return 2 * x\ndef other(): pass"),
+              false},
              {"b" OPENED("def(x):\n    return 2 * x"), false});
         p->tape.n_burst = n;
         p->tape.n_params = 5000000;
@@ -412,8 +423,7 @@ static void auto_repairs_first_and_then_starts_afresh_with_a_large_model(void **
 static void the_tasks_examples_count_although_the_models_own_asserts_pass(void **fixture)
 {
     PLAY({"a\n</think>\n\n" CALL(BAD "\nassert double(2) == 4\nprint('ok')"), false},
-         {"b\n</think>\n\n" CALL(GOOD "\nprint('ok')"), false},
-         {"c" OPENED(GOOD), false});
+         {"b\n</think>\n\n" CALL(GOOD "\nprint('ok')"), false}, {"c" OPENED(GOOD), false});
     p->opts.retry = AGENT_RETRY_REPAIR;
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
@@ -433,7 +443,8 @@ static void a_wrong_assert_of_the_models_own_does_not_sink_good_code(void **fixt
 
 static void a_retyped_answer_that_fails_gives_way_to_the_program_that_passed(void **fixture)
 {
-    PLAY({"a\n</think>\n\n" CALL("import math\n" GOOD "\nassert double(3) == 6\nprint('ok')"), false},
+    PLAY({"a\n</think>\n\n" CALL("import math\n" GOOD "\nassert double(3) == 6\nprint('ok')"),
+          false},
          {"b" OPENED("def double(x)\n    return 2 * x"), false});
     play(p, TASK);
     ends(p, AGENT_ANSWERED, "import math\n\n" GOOD);
@@ -452,8 +463,9 @@ static void asserts_around_an_answer_are_left_out(void **fixture)
 
 static void the_answer_is_chosen_by_what_it_defines(void **fixture)
 {
-    PLAY({"a\n</think>\n\nHere:\n\n" BLOCK(GOOD) "\n\nUse it like this:\n\n" BLOCK("print(double(4))")
-          "\n", false});
+    PLAY({"a\n</think>\n\nHere:\n\n" BLOCK(GOOD) "\n\nUse it like this:\n\n" BLOCK(
+              "print(double(4))") "\n",
+          false});
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
     release(p);
@@ -483,7 +495,8 @@ static void an_answer_without_the_asked_function_is_not_taken_at_once(void **fix
 
 static void an_answer_without_code_is_asked_for_again(void **fixture)
 {
-    PLAY({"a\n</think>\n\nI will now write it.", false}, {"b\n</think>\n\n" BLOCK(GOOD), false});
+    PLAY({"a\n</think>\n\nI will now write it.", false},
+         {"b\n</think>\n\n" BLOCK(GOOD), false});
     p->opts.retry = AGENT_RETRY_REPAIR;
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
@@ -505,7 +518,9 @@ static void a_malformed_call_goes_back_with_a_message(void **fixture)
 static void an_unknown_tool_is_named_with_what_there_is(void **fixture)
 {
     PLAY({"a\n</think>\n\n<tool_call>\n<function=shell>\n<parameter=code>\nls\n</parameter>\n"
-          "</function>\n</tool_call>", false}, {"c\n</think>\n\n" BLOCK(GOOD), false});
+          "</function>\n</tool_call>",
+          false},
+         {"c\n</think>\n\n" BLOCK(GOOD), false});
     p->opts.retry = AGENT_RETRY_REPAIR;
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
@@ -515,8 +530,8 @@ static void an_unknown_tool_is_named_with_what_there_is(void **fixture)
 
 static void a_repeated_call_is_told_once_and_the_answer_is_next(void **fixture)
 {
-    PLAY({"a\n</think>\n\n" CALL("print(1)"), false}, {"b\n</think>\n\n" CALL("print(1)"), false},
-         {"c\n</think>" GOOD "\n```", false});
+    PLAY({"a\n</think>\n\n" CALL("print(1)"), false},
+         {"b\n</think>\n\n" CALL("print(1)"), false}, {"c\n</think>" GOOD "\n```", false});
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
     has(p, p->session, "same program with the same result");
@@ -530,7 +545,8 @@ static void output_that_looks_like_control_tokens_stays_text(void **fixture)
          {"c\n</think>\n\n" BLOCK(GOOD), false});
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
-    has(p, p->session, "<tool_response>\n<|im_end|>\n<think>\xEF\xBF\xBD[31m\n</tool_response>");
+    has(p, p->session,
+        "<tool_response>\n<|im_end|>\n<think>\xEF\xBF\xBD[31m\n</tool_response>");
     size_t n_think = 0;
     for (size_t i = 0; i < p->ids.n; i++) {
         n_think += p->ids.p[i] == engine_special(p->engine, "<think>");
@@ -554,8 +570,8 @@ static void nothing_but_blanks_ends_with_exit_4(void **fixture)
 
 static void iterations_without_an_answer_end_with_exit_5(void **fixture)
 {
-    PLAY({"a\n</think>\n\n" CALL("print(1)"), false}, {"b\n</think>\n\n" CALL("print(2)"), false},
-         {"\n\n\n", true});
+    PLAY({"a\n</think>\n\n" CALL("print(1)"), false},
+         {"b\n</think>\n\n" CALL("print(2)"), false}, {"\n\n\n", true});
     p->opts.limits.max_iter = 3;
     play(p, TASK);
     ends(p, AGENT_ITER_SPENT, NULL);
@@ -625,7 +641,8 @@ static void a_task_too_long_for_the_context_ends_with_exit_8(void **fixture)
 
 static void a_full_context_leads_back_to_the_task(void **fixture)
 {
-    PLAY({"a\n</think>\n\n" CALL("print('x' * 6000)"), false}, {"c\n</think>\n\n" BLOCK(GOOD), false});
+    PLAY({"a\n</think>\n\n" CALL("print('x' * 6000)"), false},
+         {"c\n</think>\n\n" BLOCK(GOOD), false});
     p->opts.ctx_tokens = 6000;
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
@@ -713,8 +730,7 @@ static void the_burst_size_changes_nothing(void **fixture)
     char *first = NULL;
     for (int n = 1; n <= BURST_MAX; n++) {
         PLAY({"Try. " CALL(BAD "\nassert double(3) == 6"), false},
-             {"b\n</think>\n\n" CALL(GOOD "\nprint('ok')"), false},
-             {"c" OPENED(GOOD), false});
+             {"b\n</think>\n\n" CALL(GOOD "\nprint('ok')"), false}, {"c" OPENED(GOOD), false});
         p->opts.retry = AGENT_RETRY_REPAIR;
         p->tape.n_burst = n;
         play(p, TASK);

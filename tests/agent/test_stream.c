@@ -39,7 +39,12 @@ static void collect(void *ctx, enum stream_part part, struct str more)
 }
 
 /* Feed `in` in pieces that end at the given offsets; the sink must tell what is kept. */
-static void run(struct result *r, struct str in, bool thinking, const json_t *tools, size_t a, size_t b)
+static void run(struct result *r,
+                struct str in,
+                bool thinking,
+                const json_t *tools,
+                size_t a,
+                size_t b)
 {
     struct stream s;
     struct err e = {0};
@@ -80,12 +85,17 @@ static bool is_same(struct str got, const char *want, enum choice how)
     return how == TRIM ? str_eq(str_trim(got), str_trim(w)) : str_eq(got, w);
 }
 
-static void expect(const char *id, const struct result *r, const json_t *calls,
-                   const char *content, const char *reasoning, enum choice how)
+static void expect(const char *id,
+                   const struct result *r,
+                   const json_t *calls,
+                   const char *content,
+                   const char *reasoning,
+                   enum choice how)
 {
     char *got = json_dumps(r->calls, 0);
     char *want = json_dumps(calls, 0);
-    if (!got || !want || strcmp(got, want) != 0) fail_msg("%s: calls %s, not %s", id, got, want);
+    if (!got || !want || strcmp(got, want) != 0)
+        fail_msg("%s: calls %s, not %s", id, got, want);
     if (!is_same(str_buf_str(&r->text), content, how)) {
         fail_msg("%s: text '%s', not '%s'", id, r->text.p, content);
     }
@@ -118,7 +128,8 @@ static void read_all(struct str_buf *b, const char *path)
 static struct str str_field(const json_t *r, const char *key)
 {
     const json_t *x = json_object_get(r, key);
-    return (struct str){json_string_value(x) ? json_string_value(x) : "", json_string_length(x)};
+    return (struct str){json_string_value(x) ? json_string_value(x) : "",
+                        json_string_length(x)};
 }
 
 static void every_case_gives_the_same_result_at_every_split(void **fixture)
@@ -157,7 +168,9 @@ static const struct policy *find_policy(const char *id)
 }
 
 /* The events of a stream case as whole results. */
-static void join_events(const json_t *c, json_t *calls, struct str_buf *content,
+static void join_events(const json_t *c,
+                        json_t *calls,
+                        struct str_buf *content,
                         struct str_buf *reasoning)
 {
     struct str_buf args;
@@ -165,17 +178,19 @@ static void join_events(const json_t *c, json_t *calls, struct str_buf *content,
     size_t i;
     json_t *ev;
     str_buf_init(&args, 4096);
-    json_array_foreach(json_object_get(c, "expected_events"), i, ev) {
+    json_array_foreach(json_object_get(c, "expected_events"), i, ev)
+    {
         const char *type = json_string_value(json_array_get(ev, 0));
         const json_t *x = json_array_get(ev, 1);
         if (!type) continue;
         if (strcmp(type, "content") == 0) str_buf_add_z(content, json_string_value(x));
         if (strcmp(type, "reasoning") == 0) str_buf_add_z(reasoning, json_string_value(x));
         if (strcmp(type, "name") == 0) name = json_string_value(json_array_get(ev, 2));
-        if (strcmp(type, "args") == 0) str_buf_add_z(&args, json_string_value(json_array_get(ev, 2)));
+        if (strcmp(type, "args") == 0)
+            str_buf_add_z(&args, json_string_value(json_array_get(ev, 2)));
         if (strcmp(type, "call") == 0) {
-            json_array_append_new(calls, json_pack("{s:O, s:O}", "name", x, "arguments",
-                                                   json_array_get(ev, 2)));
+            json_array_append_new(
+                calls, json_pack("{s:O, s:O}", "name", x, "arguments", json_array_get(ev, 2)));
         }
     }
     if (name && args.n) {
@@ -192,7 +207,8 @@ static void check_published(const json_t *c)
     const bool is_stream = strcmp(str_field(c, "mode").p, "stream") == 0;
     struct str_buf in, content, reasoning;
     struct result r;
-    json_t *calls = is_stream ? json_array() : json_incref(json_object_get(c, "expected_calls"));
+    json_t *calls =
+        is_stream ? json_array() : json_incref(json_object_get(c, "expected_calls"));
     str_buf_init(&in, 1 << 20);
     str_buf_init(&content, 1 << 20);
     str_buf_init(&reasoning, 1 << 20);
@@ -200,7 +216,8 @@ static void check_published(const json_t *c)
         size_t i;
         json_t *chunk;
         join_events(c, calls, &content, &reasoning);
-        json_array_foreach(json_object_get(c, "chunks"), i, chunk) {
+        json_array_foreach(json_object_get(c, "chunks"), i, chunk)
+        {
             str_buf_add_z(&in, json_string_value(chunk));
         }
     } else {
@@ -250,9 +267,10 @@ static void every_published_case_is_taken_or_refused_with_a_reason(void **fixtur
 
 static void code_is_shown_while_it_is_written(void **fixture)
 {
-    static const char text[] = "ok\n</think>\n\n<tool_call>\n<function=code_execution>\n"
-                               "<parameter=code>\nprint(1)\n</par = 3\n</parameter>\n</function>\n"
-                               "</tool_call>";
+    static const char text[] =
+        "ok\n</think>\n\n<tool_call>\n<function=code_execution>\n"
+        "<parameter=code>\nprint(1)\n</par = 3\n</parameter>\n</function>\n"
+        "</tool_call>";
     const struct str in = {text, sizeof text - 1};
     for (size_t cut = 0; cut <= in.n; cut++) {
         struct result r;
@@ -268,13 +286,14 @@ static void a_malformed_call_is_explained(void **fixture)
     static const struct {
         const char *text, *word; /* NULL: nothing to explain */
     } cases[] = {
-        {"just text", NULL},
-        {"Use the <tool_call> tag for that.", NULL},
-        {"<tool_call>\n{\"name\": \"code_execution\"}\n</tool_call>", "JSON"},
-        {"<function=code_execution>\n<parameter=code>\n1\n</parameter>\n</function>", "between"},
-        {"<tool_call>\n<function=code_execution>\n<parameter=code>\nfor", "</parameter>"},
-        {"<tool_call>\n<function={{x}}>\n</function>\n</tool_call>", "<parameter=code>"},
-        {"<tool_call>\n<function=a b>\n<parameter=code>\n1\n</parameter>\n", "order"},
+        {"just text",                                                                 NULL              },
+        {"Use the <tool_call> tag for that.",                                         NULL              },
+        {"<tool_call>\n{\"name\": \"code_execution\"}\n</tool_call>",                 "JSON"            },
+        {"<function=code_execution>\n<parameter=code>\n1\n</parameter>\n</function>",
+         "between"                                                                                      },
+        {"<tool_call>\n<function=code_execution>\n<parameter=code>\nfor",             "</parameter>"    },
+        {"<tool_call>\n<function={{x}}>\n</function>\n</tool_call>",                  "<parameter=code>"},
+        {"<tool_call>\n<function=a b>\n<parameter=code>\n1\n</parameter>\n",          "order"           },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         const char *fault = toolcall_fault(str_of(cases[i].text));

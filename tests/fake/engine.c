@@ -6,14 +6,38 @@
 #include <string.h>
 
 static const char *const SPECIALS[] = {
-    "<|endoftext|>",    "<|im_start|>",   "<|im_end|>",       "<|object_ref_start|>",
-    "<|object_ref_end|>", "<|box_start|>", "<|box_end|>",     "<|quad_start|>",
-    "<|quad_end|>",     "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
-    "<|image_pad|>",    "<|video_pad|>",  "<tool_call>",      "</tool_call>",
-    "<|fim_prefix|>",   "<|fim_middle|>", "<|fim_suffix|>",   "<|fim_pad|>",
-    "<|repo_name|>",    "<|file_sep|>",   "<tool_response>",  "</tool_response>",
-    "<think>",          "</think>",       "<|audio_start|>",  "<|audio_end|>",
-    "<tts_pad>",        "<tts_text_bos>", "<tts_text_eod>",   "<tts_text_bos_single>",
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<tool_call>",
+    "</tool_call>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+    "<tool_response>",
+    "</tool_response>",
+    "<think>",
+    "</think>",
+    "<|audio_start|>",
+    "<|audio_end|>",
+    "<tts_pad>",
+    "<tts_text_bos>",
+    "<tts_text_eod>",
+    "<tts_text_bos_single>",
     "<|audio_pad|>",
 };
 enum { N_VOCAB = 256 + COUNT(SPECIALS), ID_END = 258, ID_START = 257, MAX_MARKS = 16 };
@@ -128,8 +152,11 @@ const struct ids *fake_engine_ids(const struct engine *g)
     return &g->last;
 }
 
-enum status engine_encode(
-    const struct engine *g, struct str text, enum special_mode mode, struct ids *out, struct err *e)
+enum status engine_encode(const struct engine *g,
+                          struct str text,
+                          enum special_mode mode,
+                          struct ids *out,
+                          struct err *e)
 {
     for (size_t i = 0; i < text.n;) {
         int32_t id = (unsigned char)text.p[i];
@@ -173,8 +200,10 @@ bool engine_is_stop(const struct engine *g, int32_t id)
 
 /* ---- sessions ---- */
 
-enum status
-session_open(struct session **out, struct engine *g, const struct session_opts *o, struct err *e)
+enum status session_open(struct session **out,
+                         struct engine *g,
+                         const struct session_opts *o,
+                         struct err *e)
 {
     struct session *s = calloc(1, sizeof *s);
     if (!s) return err_set(e, QA_E_NOMEM, "out of memory");
@@ -233,8 +262,11 @@ enum status session_append(struct session *s, const int32_t *ids, size_t n, stru
     return ids_add(&s->ids, ids, n, e);
 }
 
-enum status
-session_sync(struct session *s, const int32_t *ids, size_t n, size_t *n_reused, struct err *e)
+enum status session_sync(struct session *s,
+                         const int32_t *ids,
+                         size_t n,
+                         size_t *n_reused,
+                         struct err *e)
 {
     s->ids.n = 0;
     if (n_reused) *n_reused = 0;
@@ -342,8 +374,10 @@ static int32_t pick(struct session *s, const struct decode_args *a, const struct
     return best;
 }
 
-enum status
-session_decode(struct session *s, const struct decode_args *a, struct burst *out, struct err *e)
+enum status session_decode(struct session *s,
+                           const struct decode_args *a,
+                           struct burst *out,
+                           struct err *e)
 {
     struct engine *g = s->g;
     struct burst b = {0};
@@ -358,7 +392,8 @@ session_decode(struct session *s, const struct decode_args *a, struct burst *out
         if (ids_add(&s->ids, &id, 1, e)) return QA_E_NOMEM;
         g->log->temp[g->log->n_decoded++ % COUNT(g->log->temp)] = a->sampling->temp;
         s->stats.n_decoded++;
-        if (g->tape.stop && g->tape.stop_after == (int64_t)s->stats.n_decoded) *g->tape.stop = 1;
+        if (g->tape.stop && g->tape.stop_after == (int64_t)s->stats.n_decoded)
+            *g->tape.stop = 1;
         if (engine_is_stop(g, id)) break;
     }
     if (!b.n) return err_set(e, QA_E_LIMIT, "the context is full");

@@ -19,16 +19,18 @@ struct fake_turn {
 struct fake_tape {
     const struct fake_turn *turns;
     size_t n_turns;
-    int n_burst;        /* tokens a burst; 0: 1                                     */
-    int n_ctx;          /* 0: 65536                                                 */
-    uint64_t n_params;  /* 0: 4,000 M                                               */
+    int n_burst;       /* tokens a burst; 0: 1                                     */
+    int n_ctx;         /* 0: 65536                                                 */
+    uint64_t n_params; /* 0: 4,000 M                                               */
     const char *chat_template;
     int64_t stop_after; /* after that many tokens *stop becomes 1; 0: never         */
     volatile int *stop;
-    bool is_random;     /* any token at all, by seed                                */
+    bool is_random; /* any token at all, by seed                                */
     uint64_t seed;
 };
-enum status fake_engine_open(struct engine **out, const struct fake_tape *t, struct err *e) MUST_USE;
+enum status fake_engine_open(struct engine **out,
+                             const struct fake_tape *t,
+                             struct err *e) MUST_USE;
 
 /* What the engine saw: one entry a decoded token. */
 struct fake_log {

@@ -101,8 +101,11 @@ static void read_all(int fd, struct str_buf *b, bool *is_open)
 }
 
 /* Until both streams are closed, the time is over, or *stop. */
-static enum run_status
-drain(int out, int err, struct run_result *r, double end_s, const volatile int *stop)
+static enum run_status drain(int out,
+                             int err,
+                             struct run_result *r,
+                             double end_s,
+                             const volatile int *stop)
 {
     struct str_buf o, x;
     bool has_out = true, has_err = true;
@@ -110,7 +113,10 @@ drain(int out, int err, struct run_result *r, double end_s, const volatile int *
     str_buf_init(&o, 4 << 20);
     str_buf_init(&x, 4 << 20);
     while (has_out || has_err) {
-        struct pollfd p[2] = {{has_out ? out : -1, POLLIN, 0}, {has_err ? err : -1, POLLIN, 0}};
+        struct pollfd p[2] = {
+            {has_out ? out : -1, POLLIN, 0},
+            {has_err ? err : -1, POLLIN, 0}
+        };
         poll(p, 2, 20);
         if (p[0].revents) read_all(out, &o, &has_out);
         if (p[1].revents) read_all(err, &x, &has_err);

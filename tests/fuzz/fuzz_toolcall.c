@@ -6,7 +6,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char schema[] =
-        "[{\"name\": \"run\", \"parameters\": {\"properties\": {\"code\": {\"type\": \"string\"},"
+        "[{\"name\": \"run\", \"parameters\": {\"properties\": {\"code\": {\"type\": "
+        "\"string\"},"
         " \"n\": {\"type\": \"integer\"}, \"x\": {\"type\": [\"object\", \"array\", \"null\"]},"
         " \"f\": {\"anyOf\": [{\"type\": \"number\"}, {\"type\": \"boolean\"}]}}}}]";
     static json_t *tools;

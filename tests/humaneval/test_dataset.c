@@ -7,11 +7,13 @@
 #include <stddef.h>
 #include <unistd.h>
 #include <zlib.h>
+
 #include <cmocka.h>
 
-#define ROW(id) \
-    "{\"task_id\": \"" id "\", \"prompt\": \"def f():\\n    '''x'''\\n\", " \
-    "\"entry_point\": \"f\", \"canonical_solution\": \"    return 1\\n\", \"test\": \"def check(c):\\n    assert c() == 1\\n\"}"
+#define ROW(id)                                                                             \
+    "{\"task_id\": \"" id "\", \"prompt\": \"def f():\\n    '''x'''\\n\", "                 \
+    "\"entry_point\": \"f\", \"canonical_solution\": \"    return 1\\n\", \"test\": \"def " \
+    "check(c):\\n    assert c() == 1\\n\"}"
 
 static struct dataset *must_open(const char *text)
 {
@@ -39,15 +41,16 @@ static void a_broken_line_is_named(void **state)
     static const struct {
         const char *text, *message;
     } CASES[] = {
-        {ROW("a") "\n\n{\"task_id\"",                  "cannot read 'x': line 3: expected ':' at byte 11"        },
-        {ROW("a") "\n{\"task_id\": \"b\"}",            "cannot read 'x': line 2: field 'prompt' is missing"     },
-        {"{\"task_id\": 3}",                           "cannot read 'x': line 1: field 'task_id' is not a string"},
-        {ROW("a") "\n" ROW("b") "\n" ROW("a"),         "cannot read 'x': task 'a' is there twice"               },
-        {ROW(""),                                      "cannot read 'x': line 1: field 'task_id' is empty"      },
-        {"",                                           "cannot read 'x': no tasks in it"                        },
-        {"\n \n",                                      "cannot read 'x': no tasks in it"                        },
-        {"{\"task_id\": \"a\", \"prompt\": \"\", \"entry_point\": \"f(); g\", \"canonical_solution\": \"\", \"test\": \"\"}",
-         "cannot read 'x': line 1: field 'entry_point' is not the name of a function"                           },
+        {ROW("a") "\n\n{\"task_id\"",          "cannot read 'x': line 3: expected ':' at byte 11"        },
+        {ROW("a") "\n{\"task_id\": \"b\"}",
+         "cannot read 'x': line 2: field 'prompt' is missing"                                            },
+        {"{\"task_id\": 3}",                   "cannot read 'x': line 1: field 'task_id' is not a string"},
+        {ROW("a") "\n" ROW("b") "\n" ROW("a"), "cannot read 'x': task 'a' is there twice"                },
+        {ROW(""),                              "cannot read 'x': line 1: field 'task_id' is empty"       },
+        {"",                                   "cannot read 'x': no tasks in it"                         },
+        {"\n \n",                              "cannot read 'x': no tasks in it"                         },
+        {"{\"task_id\": \"a\", \"prompt\": \"\", \"entry_point\": \"f(); g\", "
+         "\"canonical_solution\": \"\", \"test\": \"\"}",                                     "cannot read 'x': line 1: field 'entry_point' is not the name of a function"                                                 },
     };
     for (size_t i = 0; i < COUNT(CASES); i++) {
         struct dataset *d = NULL;
@@ -81,7 +84,8 @@ static void gzip_of_several_members_is_one_file(void **state)
     struct str_buf whole;
     str_buf_init(&whole, 1 << 16);
     assert_int_equal(file_read(&whole, path, &e), QA_OK);
-    for (size_t n = 2; n + 1 < whole.n; n++) { /* every truncation: an error or one row, no more */
+    for (size_t n = 2; n + 1 < whole.n;
+         n++) { /* every truncation: an error or one row, no more */
         const struct str part = str_cut(str_buf_str(&whole), 0, n);
         if (dataset_open_bytes(&d, part, "x", &e)) continue;
         assert_int_equal(d->n, 1);

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
 /* Recorded from Python 3.11: the row, and json.dumps(json.loads(row)). */

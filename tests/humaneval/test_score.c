@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 /* Recorded from the official package by differential.py --record, Python 3.11. */
@@ -40,10 +41,12 @@ static void need_jail(void)
 
 static struct score_opts opts(double timeout_s)
 {
-    return (struct score_opts){.limits = {.timeout_s = timeout_s},
-                               .n_jobs = score_default_jobs(),
-                               .k = {1, 10, 100},
-                               .n_k = 3};
+    return (struct score_opts){
+        .limits = {.timeout_s = timeout_s},
+        .n_jobs = score_default_jobs(),
+        .k = { 1, 10, 100},
+        .n_k = 3
+    };
 }
 
 static void write_file(char path[static 32], struct str text)
@@ -223,9 +226,9 @@ static void reference_solutions_pass_and_empty_ones_fail(void **state)
 
 /* The prompt that the shapes answer. */
 static const struct problem TWICE = {
-    .task_id = {"t", 1},
-    .prompt = {"def twice(x):\n    \"\"\"Double x.\"\"\"\n", 34},
-    .entry_point = {"twice", 5},
+    .task_id = {"t",                                                           1 },
+    .prompt = {"def twice(x):\n    \"\"\"Double x.\"\"\"\n",                  34},
+    .entry_point = {"twice",                                                       5 },
     .test = {"def check(f):\n    assert f(3) == 6\n    assert f(0) == 0\n", 56},
 };
 
@@ -262,10 +265,10 @@ static void the_canary_fires_on_what_equals_everything(void **state)
         enum canary canary;
         bool is_flagged;
     } CASES[] = {
-        {"    return 2 * x\n", true, CANARY_OK, false},
-        {"    return x\n", false, CANARY_NONE, false},
-        {"    class A:\n        def __eq__(self, o):\n            return True\n    return A()\n", true,
-         CANARY_FIRED, true},
+        {"    return 2 * x\n", true,  CANARY_OK,   false                    },
+        {"    return x\n",     false, CANARY_NONE, false                    },
+        {"    class A:\n        def __eq__(self, o):\n            return True\n    return "
+         "A()\n",                     true,                     CANARY_FIRED,        true},
     };
     const struct score_limits limits = {.timeout_s = 5, .want_canary = true};
     for (size_t i = 0; i < COUNT(CASES); i++) {
@@ -282,8 +285,8 @@ static void the_canary_fires_on_what_equals_everything(void **state)
     struct problem odd = TWICE;
     odd.test = STR("def check(f):\n    if f(3) != 6:\n        raise ValueError\n");
     struct verdict v = {0};
-    assert_int_equal(score_completion(box, &odd, STR("    return 2 * x\n"), &limits, NULL, &v, NULL),
-                     QA_OK);
+    assert_int_equal(
+        score_completion(box, &odd, STR("    return 2 * x\n"), &limits, NULL, &v, NULL), QA_OK);
     assert_int_equal(v.canary, CANARY_NO_USE);
     verdict_release(&v);
 }
@@ -306,14 +309,17 @@ static void bad_sample_files_are_refused_by_line(void **state)
 {
     (void)state;
     need_jail();
-    expect_refused("{\"task_id\": \"mini/0\", \"completion\": \"\"}\n{\"task_id\": \"x\", \"completion\": \"\"}",
+    expect_refused("{\"task_id\": \"mini/0\", \"completion\": \"\"}\n{\"task_id\": \"x\", "
+                   "\"completion\": \"\"}",
                    true, "line 2: task 'x' is not in the data set");
-    expect_refused("\n{\"task_id\": \"mini/0\"}", true, "line 2: field 'completion' is missing");
+    expect_refused("\n{\"task_id\": \"mini/0\"}", true,
+                   "line 2: field 'completion' is missing");
     expect_refused("{\"task_id\": \"mini/0\", \"completion\": 3}", true,
                    "line 1: field 'completion' is not a string");
     expect_refused("{", true, "line 1: expected a key");
     expect_refused("", true, "no samples in it");
-    expect_refused("{\"task_id\": \"mini/0\", \"completion\": \"\"}", false, "samples for 1 of");
+    expect_refused("{\"task_id\": \"mini/0\", \"completion\": \"\"}", false,
+                   "samples for 1 of");
 }
 
 int main(void)

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 static char dir[64];
@@ -126,7 +127,10 @@ static void fixture_release(struct fixture *f)
 static enum status run(struct fixture *f, struct suite_stats *stats, struct err *e)
 {
     struct scorer scorer = {0};
-    const struct scorer_opts so = {.source = {"mini", NULL, ""}, .limits = {.timeout_s = 5}};
+    const struct scorer_opts so = {
+        .source = {"mini", NULL, ""},
+          .limits = {.timeout_s = 5   }
+    };
     enum status st = scorer_open(&scorer, &so, e);
     assert_int_equal(st, QA_OK);
     st = suite_run(&scorer, &f->o, stats, e);
@@ -155,9 +159,9 @@ static void a_run_leaves_every_file_complete(void **state)
     assert_true(stats.pass_at_1 == 0.75);
     assert_int_equal(stats.by_class[CLASS_MODEL], 1);
     assert_int_equal(stats.iterations[2], 4);
-    static const char *const FILES[] = {"tasks.jsonl",   "samples.jsonl", "results.jsonl",
-                                        "scores.jsonl",  "summary.json",  "report.html",
-                                        "transcripts/mini_3.jsonl"};
+    static const char *const FILES[] = {
+        "tasks.jsonl",  "samples.jsonl", "results.jsonl",           "scores.jsonl",
+        "summary.json", "report.html",   "transcripts/mini_3.jsonl"};
     struct err e = {0};
     if (report_write_html(dir, &e)) fail_msg("%s", e.text);
     for (size_t i = 0; i < COUNT(FILES); i++) {
@@ -266,11 +270,11 @@ static void tasks_are_chosen_by_number_range_id_limit_and_shard(void **state)
         int shard, n_shards;
         const char *want;
     } CASES[] = {
-        {"3",             0, 0, 0, "mini/3"              },
-        {"5-7,mini/2",    0, 0, 0, "mini/2 mini/5 mini/6 mini/7"},
-        {"9,5-7",         2, 0, 0, "mini/5 mini/6"       },
-        {"0-4",           0, 2, 2, "mini/1 mini/3"       },
-        {"0-4",           0, 1, 2, "mini/0 mini/2 mini/4"},
+        {"3",          0, 0, 0, "mini/3"                     },
+        {"5-7,mini/2", 0, 0, 0, "mini/2 mini/5 mini/6 mini/7"},
+        {"9,5-7",      2, 0, 0, "mini/5 mini/6"              },
+        {"0-4",        0, 2, 2, "mini/1 mini/3"              },
+        {"0-4",        0, 1, 2, "mini/0 mini/2 mini/4"       },
     };
     for (size_t i = 0; i < COUNT(CASES); i++) {
         struct fixture f;
@@ -450,15 +454,20 @@ static void hidden_tests_never_enter_the_answering_process(void **state)
     struct err e = {0};
     char out_dir[256];
     path_in("run", out_dir);
-    const struct scorer_opts so = {.source = {path, NULL, ""}, .limits = {.timeout_s = 5}};
+    const struct scorer_opts so = {
+        .source = {path, NULL, ""},
+          .limits = {.timeout_s = 5 }
+    };
     if (scorer_open(&scorer, &so, &e)) fail_msg("%s", e.text);
     json_t *settings = json_object();
     json_t *facts = json_object();
-    const struct suite_opts o = {.out_dir = out_dir,
-                                 .n_samples = 2,
-                                 .solver = {&w, watch},
-                                 .settings = settings,
-                                 .facts = facts};
+    const struct suite_opts o = {
+        .out_dir = out_dir,
+        .n_samples = 2,
+        .solver = {&w, watch},
+        .settings = settings,
+        .facts = facts
+    };
     if (suite_run(&scorer, &o, &stats, &e)) fail_msg("%s", e.text);
     w.n_found += count_in_own_memory(&w.n_scanned); /* the verdict is back: still nothing */
     assert_int_equal(w.n_calls, 2);

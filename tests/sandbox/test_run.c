@@ -460,6 +460,7 @@ static void a_spare_worker_that_died_is_replaced(void **state)
     }
     closedir(d);
     assert_true(n_killed > 0);
+    usleep(100000);
     check_run("print('after')", RUN_OK, 0, "after\n", "");
 }
 

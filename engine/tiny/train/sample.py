@@ -16,6 +16,8 @@ import resource
 import subprocess
 import sys
 import time
+import memory
+memory.keep()
 import numpy as np
 import regex
 import torch
