@@ -99,7 +99,7 @@ OBJ_fake := $(call obj,$(wildcard tests/fake/*.c) $(SRC_base) $(SRC_agent) $(fil
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(patsubst tests/%.c,$(B)/tests/%,$(FUZZ_SRC))
 
-$(call obj,$(TEST_SRC) $(FAKE_SRC) $(FUZZ_SRC) tests/fuzz/replay.c): EXTRA := -Wno-unused-parameter
+$(call obj,$(TEST_SRC) $(FAKE_SRC) $(FUZZ_SRC) $(wildcard tests/fake/*.c) tests/fuzz/replay.c): EXTRA := -Wno-unused-parameter
 
 $(TEST_BIN): $(B)/tests/%: $(B)/tests/%.o $(OBJ_rooms)
 	@echo "LD   $@"

@@ -16,7 +16,9 @@ enum {
     TINY_THINK = 512, /* thinking of a tiny model when no budget is given       */
     RECAP_THINK = 64, /* thinking between a program that passed and the answer  */
     MIN_ROOM = 64,    /* a turn with less room than this is not begun           */
+    MAX_REPEATS = 24, /* times that a spent plan is thought away before a turn  */
 };
+static const float MAX_THINK_TEMP = 1.6f, AGAIN_TEMP = 0.7f;
 
 /* ---- names and defaults ---- */
 
@@ -237,6 +239,14 @@ static struct sampling think_sampling(const struct run *r)
     return s;
 }
 
+/* Code of a plan whose greedy code did not load. */
+static struct sampling again_sampling(const struct run *r)
+{
+    struct sampling s = r->a->opts.sampling;
+    s.temp = QA_MAX(s.temp, AGAIN_TEMP);
+    return s;
+}
+
 /* Append what is pending and open the model's turn.  A context that is full is left by
  * going back to the task; *is_full when even that does not help. */
 static enum status open_turn(struct run *r, bool *is_full, struct err *e)
@@ -264,6 +274,47 @@ static enum status encode_frame(struct run *r, struct str text, struct ids *out,
     return st;
 }
 
+/* The frame in front of a turn.  Without thinking it closes that at once, in the
+ * template's own form. */
+static enum status open_frame(struct run *r, bool is_thinking, struct err *e)
+{
+    chat_add_frame(&r->pending, is_thinking
+                                    ? STR("<|im_start|>assistant\n<think>\n")
+                                    : STR("<|im_start|>assistant\n<think>\n\n</think>"));
+    return run_append(r, &r->pending, "prompt", e);
+}
+
+/* Run a turn; one whose plan failed before is cut behind its thinking and thought
+ * again, a little warmer each time.  That costs tokens, not an iteration. */
+static enum status new_turn(struct run *r,
+                            struct turn *t,
+                            struct turn_args *args,
+                            struct err *e)
+{
+    for (int n_repeats = 0;; n_repeats++) {
+        if (n_repeats == MAX_REPEATS) args->tried = NULL;
+        enum status st = turn_run(t, args, e);
+        if (st || t->end != TURN_REPEAT) return st;
+        turn_release(t);
+        if (n_repeats == 0) run_notice(r, "that plan failed before; thinking again");
+        args->think.temp = QA_MIN(args->think.temp * 1.1f, MAX_THINK_TEMP);
+        r->n_turn = 0;
+        r->is_at_task = false;
+        st = run_return_to_task(r, e);
+        if (!st) st = open_frame(r, true, e);
+        if (st) return st;
+    }
+}
+
+/* What came of a turn that went back to the task: its plan is not to come again. */
+static void remember_plan(struct run *r, const struct turn *t)
+{
+    const struct str plan = str_trim(str_buf_str(&t->stream.think));
+    if (r->is_accepted || !r->is_at_task || !plan.n) return;
+    tried_add(&r->tried, plan,
+              r->last_rank == EVIDENCE_NONE || r->last_rank == EVIDENCE_BROKEN);
+}
+
 static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e)
 {
     struct agent *a = r->a;
@@ -274,21 +325,20 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
     const struct plan p = plan_turn(r);
     r->wants_answer = false;
     r->n_turn = 0;
-    /* Without thinking the frame closes it at once, in the template's own form. */
-    chat_add_frame(&r->pending, p.is_thinking
-                                    ? STR("<|im_start|>assistant\n<think>\n")
-                                    : STR("<|im_start|>assistant\n<think>\n\n</think>"));
-    st = run_append(r, &r->pending, "prompt", e);
+    const bool is_fresh = p.is_thinking && r->is_at_task && r->is_sampled;
+    st = open_frame(r, p.is_thinking, e);
     if (!st) {
         st = encode_frame(r, p.opens_code ? STR("\n\n```python\n") : STR("\n\n"), &opening, e);
     }
-    const struct turn_args args = {
+    struct turn_args args = {
         .session = a->session,
         .ids = &a->ids,
         .budget = &r->budget,
         .rng = &r->rng,
         .think = think_sampling(r),
         .text = sampling_greedy(),
+        .tried = is_fresh ? &r->tried : NULL,
+        .again = again_sampling(r),
         .is_thinking = p.is_thinking,
         .may_call = !p.is_answer,
         .opening = &opening,
@@ -300,12 +350,14 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         .sink_ctx = r,
         .token = on_token,
     };
-    if (!st) st = turn_run(&t, &args, e);
+    r->last_rank = EVIDENCE_NONE;
+    if (!st) st = new_turn(r, &t, &args, e);
     if (!st) {
         run_event(r,
                   &(struct agent_event){.type = AGENT_ITERATION_DONE, .n_tokens = t.n_tokens});
         *spent = t.spent;
         st = run_handle_turn(r, &t, p.is_answer, e);
+        if (!st) remember_plan(r, &t);
         turn_release(&t);
     }
     ids_release(&opening);
@@ -464,6 +516,7 @@ static void release_run(struct run *r)
     ids_release(&r->name);
     candidate_release(&r->best);
     transcript_close(r->log);
+    tried_release(&r->tried);
     free(r->prose);
     free(r->last_code);
     free(r->last_result);

@@ -28,10 +28,12 @@ static bool has_same_source(const struct evidence *a, const struct evidence *b)
            memcmp(a->source, b->source, a->n_source) == 0;
 }
 
-/* The first of equals stays, but the text of an answer beats a cell with the same rank. */
+/* More of the task's examples count within a rank: a task may have one that is wrong.
+ * The first of equals stays, but the text of an answer beats a cell. */
 static bool is_better(const struct candidate *best, const struct evidence *v, bool is_answer)
 {
     if (v->rank != best->evidence.rank) return v->rank > best->evidence.rank;
+    if (v->n_ok != best->evidence.n_ok) return v->n_ok > best->evidence.n_ok;
     return is_answer && !best->is_answer;
 }
 
@@ -67,6 +69,7 @@ enum status judge_code(struct run *r,
     r->budget.tool_s += clock_now_s() - start_s;
     if (st) return st;
     if (own) evidence_add_run(&v, own);
+    r->last_rank = v.rank;
     /* The same definitions again: what is known about them holds. */
     const struct evidence *known = &r->best.evidence;
     if (text && has_same_source(&v, known) && known->rank < v.rank) {

@@ -58,6 +58,8 @@ struct run {
     bool is_accepted;      /* best is the answer                                       */
     char *prose;           /* owned: answer to a task that wants no code               */
     size_t n_prose;
+    struct tried tried;            /* plans of this task that failed          */
+    enum evidence_rank last_rank;  /* of what this turn brought; NONE: not run */
     char *last_code, *last_result; /* owned: for telling a repeated call */
 };
 

@@ -160,8 +160,7 @@ static size_t call_len(struct str s, size_t i)
 static size_t sign_len(struct str s)
 {
     static const char *const signs[] = {
-        "==",   "->",   "=>", "=", "\xe2\x86\x92", "\xe2\x9e\x9e", "\xe2\x87\x92", "#=>",
-        "# =>", "# ->", "#",  ":"};
+        "==>", "==", "->", "=>", "=", "\xe2\x86\x92", "\xe2\x9e\x9e", "\xe2\x87\x92", ":"};
     static const char *const words[] = {
         "should return", "must return", "will return", "would return", "returns",
         "return",        "should give", "gives",       "evaluates to", "should be",
@@ -176,28 +175,48 @@ static size_t sign_len(struct str s)
     return 0;
 }
 
+/* "true" and "false", as tasks written for any language have them. */
+static bool read_json_word(struct str s, struct str *want)
+{
+    static const struct {
+        struct str json, python;
+    } words[] = {
+        {STR("true"),  STR("True") },
+        {STR("false"), STR("False")}
+    };
+    for (size_t i = 0; i < COUNT(words); i++) {
+        if (!str_starts(s, words[i].json) || is_word_char(at(s, words[i].json.n))) continue;
+        *want = words[i].python;
+        return true;
+    }
+    return false;
+}
+
 /* The result that follows a call which ends at i in s, as doctest writes it (next line)
  * or behind a sign on the same line. */
 static bool find_want(struct str s, size_t i, bool is_doctest, struct str *want)
 {
-    size_t k = skip(s, i, " \t`*");
-    if (is_doctest) {
-        k = skip(s, k, "\r");
-        if (at(s, k) != '\n') return false;
+    size_t k = skip(s, i, " \t`*\r");
+    if (is_doctest && at(s, k) == '\n') {
         k = skip(s, k + 1, " \t");
     } else {
         if (at(s, k) == ',') k = skip(s, k + 1, " "); /* "f(2), which returns 4" */
+        if (at(s, k) == '#') k = skip(s, k + 1, " "); /* "f(2)  # 4", "f(2) # returns 4" */
         if (str_starts(tail(s, k), STR("which "))) k += 6;
         const size_t n = sign_len(tail(s, k));
-        if (!n) return false;
+        const bool is_comment = k > 0 && memchr(s.p + i, '#', k - i) != NULL;
+        if (!n && !is_comment) return false;
         k = skip(s, k + n, " \t`*:");
     }
+    if (read_json_word(tail(s, k), want)) return true;
     const size_t n = literal(tail(s, k), 0);
     if (!n) return false;
     *want = str_cut(s, k, k + n);
-    const size_t after = skip(s, k + n, " \t");
-    /* "f(2) == 4 + 1": more than a literal */
-    return !(at(s, after) && strchr("+-*/%<>=|&^", at(s, after)));
+    /* "f(2) == 4 + 1", or "4a": more than a literal */
+    const char next = at(s, k + n);
+    const char after = at(s, skip(s, k + n, " \t"));
+    return !(is_word_char(next) || next == '"' || next == '\'' ||
+             (after && strchr("+-*/%<>=|&^", after)));
 }
 
 static bool is_doctest_at(struct str s, size_t i)

@@ -9,7 +9,7 @@ enum { MAX_BLANK_TOKENS = 24, SOFT_CLOSE_TOKENS = 128, LOOP_CHECK_TOKENS = 32 };
 
 const char *turn_end_name(enum turn_end end)
 {
-    static const char *const names[] = {"done", "empty", "loop", "cut", "budget"};
+    static const char *const names[] = {"done", "empty", "loop", "repeat", "cut", "budget"};
     return names[end];
 }
 
@@ -83,6 +83,23 @@ static bool is_looping(const struct turn *t, const struct session *s)
            protocol_is_loop(session_ids(s) + t->n_start, (size_t)n);
 }
 
+/* Thinking has just ended: is its plan one that failed? */
+static bool is_spent_plan(struct turn *t, const struct turn_args *a)
+{
+    if (!a->tried) return false;
+    const enum tried_state state = tried_find(a->tried, str_buf_str(&t->stream.think));
+    t->is_again = state == TRIED_CODE_FAULT;
+    return state == TRIED_SPENT;
+}
+
+static const struct sampling *sampling_of(const struct turn *t,
+                                          const struct turn_args *a,
+                                          const struct protocol *p)
+{
+    if (p->phase == PROTOCOL_THINK) return &a->think;
+    return t->is_again ? &a->again : &a->text;
+}
+
 /* One round: what must be appended is appended, else a burst is decoded.  *is_over with
  * t->end set when the turn ends. */
 static enum status step(struct turn *t,
@@ -110,17 +127,22 @@ static enum status step(struct turn *t,
     if (is_time_to_close(p, a->think_tokens)) return close_thinking(t, a, p, e);
 
     const struct decode_args d = {
-        .sampling = p->phase == PROTOCOL_THINK ? &a->think : &a->text,
+        .sampling = sampling_of(t, a, p),
         .rng = a->rng,
         .mask = protocol_mask,
         .mask_ctx = p,
         .n_prompt = t->n_start,
         .max_tokens = budget_tokens(a->budget, (int)QA_MIN(room, (int64_t)BURST_MAX)),
     };
+    const bool was_thinking = p->phase == PROTOCOL_THINK;
     const enum status st = session_decode(a->session, &d, &b, e);
     if (st) return st;
     *is_over = take_burst(t, a, p, &b);
     if (a->token) a->token(a->sink_ctx, t->n_tokens);
+    if (was_thinking && p->phase != PROTOCOL_THINK && is_spent_plan(t, a)) {
+        t->end = TURN_REPEAT;
+        *is_over = true;
+    }
     if (*is_over) return QA_OK;
     if (p->phase == PROTOCOL_TEXT && p->n_blank > MAX_BLANK_TOKENS && !p->has_text) {
         t->end = TURN_EMPTY;

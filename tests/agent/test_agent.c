@@ -313,7 +313,7 @@ static void thinking_and_code_are_sampled_with_different_settings(void **fixture
 static void a_tiny_model_begins_greedy_and_samples_after_a_failure(void **fixture)
 {
     PLAY({"plan\n</think>\n\n" CALL("def(x):\n    return x + 2"), false},
-         {"plan\n</think>\n\n" CALL("def(x):\n    return 2 * x"), false},
+         {"another\n</think>\n\n" CALL("def(x):\n    return 2 * x"), false},
          {"ok" OPENED("def(x):\n    return 2 * x"), false});
     p->tape.n_params = 5000000;
     play(p, TASK);
@@ -327,6 +327,23 @@ static void a_tiny_model_begins_greedy_and_samples_after_a_failure(void **fixtur
     assert_int_equal(p->seen.n_rewinds, 1);
     hasnt(p->session, "return x + 2");
     has(p, p->notices.p, "fresh thinking");
+    release(p);
+}
+
+static void a_plan_that_failed_is_not_tried_again(void **fixture)
+{
+    PLAY({"plan\n</think>\n\n" CALL("def(x):\n    return x + 2"), false},
+         {"plan\n</think>\n\n" CALL("def(x):\n    return x + 3"), false},
+         {"plan\n</think>\n\n" CALL("def(x):\n    return x + 3"), false},
+         {"another\n</think>\n\n" CALL("def(x):\n    return 2 * x"), false},
+         {"ok" OPENED("def(x):\n    return 2 * x"), false});
+    p->tape.n_params = 5000000;
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    assert_int_equal(p->result.n_tool_calls, 2);
+    assert_int_equal(p->result.n_iterations, 3);
+    has(p, p->notices.p, "that plan failed before");
+    hasnt(p->tool.p, "x + 3");
     release(p);
 }
 
@@ -764,6 +781,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(thinking_in_circles_is_closed),
         cmocka_unit_test(thinking_and_code_are_sampled_with_different_settings),
         cmocka_unit_test(a_tiny_model_begins_greedy_and_samples_after_a_failure),
+        cmocka_unit_test(a_plan_that_failed_is_not_tried_again),
         cmocka_unit_test(without_thinking_the_frame_is_the_templates),
         cmocka_unit_test(a_tiny_model_cannot_miscopy_the_asked_name),
         cmocka_unit_test(the_last_step_masks_calls_and_opens_the_answer),

@@ -70,6 +70,10 @@ static void examples_are_read_in_every_usual_form(void **fixture)
         "f(1), which returns 2",
         "f(1) evaluates to 2",
         "f(1): 2",
+        "f(1) ==> 2",
+        "f(1) # returns 2",
+        ">>> f(1) == 2",
+        "f(1)  # => 2",
     };
     for (size_t i = 0; i < COUNT(forms); i++) {
         read_task(forms[i], "f");
@@ -98,9 +102,20 @@ static void input_and_output_lines_make_a_call(void **fixture)
 static void what_is_no_literal_is_left_out(void **fixture)
 {
     static const char *const forms[] = {
-        "f(x) == 2",   "f(1) == g(2)", "f(1) == 2 + 1",       "f(open('x')) == 2",
-        "f(1)\n>>> 2", "pf(1) == 2",   "f (1) == 2",          "f(1) returns x",
-        "f(1",         "o.f(1) == 2",  "Input: x\nOutput: 3", "Input: 3\nThen Output: 3",
+        "f(x) == 2",
+        "f(1) == g(2)",
+        "f(1) == 2 + 1",
+        "f(open('x')) == 2",
+        "f(1)\n>>> 2",
+        "pf(1) == 2",
+        "f (1) == 2",
+        "f(1) returns x",
+        "f(1",
+        "o.f(1) == 2",
+        "f(1) == 4a",
+        "f(1) == \"\"a\"",
+        "Input: x\nOutput: 3",
+        "Input: 3\nThen Output: 3",
     };
     for (size_t i = 0; i < COUNT(forms); i++) {
         read_task(forms[i], "f");

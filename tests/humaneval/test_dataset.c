@@ -41,16 +41,16 @@ static void a_broken_line_is_named(void **state)
     static const struct {
         const char *text, *message;
     } CASES[] = {
-        {ROW("a") "\n\n{\"task_id\"",          "cannot read 'x': line 3: expected ':' at byte 11"        },
+        {ROW("a") "\n\n{\"task_id\"",                              "cannot read 'x': line 3: expected ':' at byte 11"                          },
         {ROW("a") "\n{\"task_id\": \"b\"}",
-         "cannot read 'x': line 2: field 'prompt' is missing"                                            },
-        {"{\"task_id\": 3}",                   "cannot read 'x': line 1: field 'task_id' is not a string"},
-        {ROW("a") "\n" ROW("b") "\n" ROW("a"), "cannot read 'x': task 'a' is there twice"                },
-        {ROW(""),                              "cannot read 'x': line 1: field 'task_id' is empty"       },
-        {"",                                   "cannot read 'x': no tasks in it"                         },
-        {"\n \n",                              "cannot read 'x': no tasks in it"                         },
+         "cannot read 'x': line 2: field 'prompt' is missing"                                                                                  },
+        {"{\"task_id\": 3}",                                       "cannot read 'x': line 1: field 'task_id' is not a string"                  },
+        {ROW("a") "\n" ROW("b") "\n" ROW("a"),                     "cannot read 'x': task 'a' is there twice"                                  },
+        {ROW(""),                                                  "cannot read 'x': line 1: field 'task_id' is empty"                         },
+        {"",                                                       "cannot read 'x': no tasks in it"                                           },
+        {"\n \n",                                                  "cannot read 'x': no tasks in it"                                           },
         {"{\"task_id\": \"a\", \"prompt\": \"\", \"entry_point\": \"f(); g\", "
-         "\"canonical_solution\": \"\", \"test\": \"\"}",                                     "cannot read 'x': line 1: field 'entry_point' is not the name of a function"                                                 },
+         "\"canonical_solution\": \"\", \"test\": \"\"}", "cannot read 'x': line 1: field 'entry_point' is not the name of a function"},
     };
     for (size_t i = 0; i < COUNT(CASES); i++) {
         struct dataset *d = NULL;

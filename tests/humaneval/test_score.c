@@ -265,10 +265,10 @@ static void the_canary_fires_on_what_equals_everything(void **state)
         enum canary canary;
         bool is_flagged;
     } CASES[] = {
-        {"    return 2 * x\n", true,  CANARY_OK,   false                    },
-        {"    return x\n",     false, CANARY_NONE, false                    },
+        {"    return 2 * x\n", true,  CANARY_OK,    false},
+        {"    return x\n",     false, CANARY_NONE,  false},
         {"    class A:\n        def __eq__(self, o):\n            return True\n    return "
-         "A()\n",                     true,                     CANARY_FIRED,        true},
+         "A()\n",     true,  CANARY_FIRED, true },
     };
     const struct score_limits limits = {.timeout_s = 5, .want_canary = true};
     for (size_t i = 0; i < COUNT(CASES); i++) {
