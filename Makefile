@@ -86,7 +86,7 @@ $(B)/cmd/opt.o: build/version
 $(B)/cmd/opt.o: EXTRA += -DQA_VERSION='"$(VERSION)"'
 $(B)/prompts/embed.o: $(wildcard prompts/*.txt)
 $(B)/sandbox/embed.o: sandbox/driver.py
-$(B)/humaneval/embed.o: $(wildcard humaneval/*.jsonl)
+$(B)/humaneval/embed.o: $(wildcard humaneval/*.jsonl humaneval/*.py humaneval/*.html)
 $(B)/engine/tiny/embed.o: $(wildcard engine/tiny/*.gguf)
 
 # ---- tests: every tests/<room>/test_*.c is one program over all rooms but cmd

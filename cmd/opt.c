@@ -211,7 +211,7 @@ static const struct argp_option MODEL_OPTIONS[] = {
     {"no-mmap",                                                                                      KEY_NO_MMAP, 0, OPTION_HIDDEN, 0, 0},
     {"temp",                                                                               KEY_TEMP, "X", 0, "temperature; 0 = greedy", 0},
     {"top-p",                                                                                 KEY_TOP_P, "X", 0, "nucleus sampling", 0},
-    {"top-k",                                                       KEY_TOP_K, "N", 0, "sample from the N likeliest; 0 = all", 0},
+    {"top-k",                                         KEY_TOP_K, "N", 0, "sample from the N likeliest; 0 = all", 0},
     {"min-p",                                                                                       KEY_MIN_P, "X", 0, "drop what is less likely than X times the likeliest", 0},
     {"presence-penalty",KEY_PRESENCE, "X", 0,
      "subtract X from the logits of tokens already generated", 0},

@@ -130,7 +130,8 @@ enum status engine_open(struct engine **out, const struct engine_opts *o, struct
         const bool is_about_content = g->file && st != QA_E_USAGE;
         engine_close(g);
         if (!is_about_content) return st;
-        return err_wrap(e, st, "cannot use model '%s'", o->model_path ? o->model_path : "(embedded)");
+        return err_wrap(e, st, "cannot use model '%s'",
+                        o->model_path ? o->model_path : "(embedded)");
     }
     fill_info(g, start_s);
     *out = g;

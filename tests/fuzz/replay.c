@@ -1,9 +1,9 @@
 /* replay.c - main for a fuzz target without a fuzzer: feeds it every file of a
  * corpus folder, so that every crash ever found stays fixed. */
+#include "engine/base/file.h"
+
 #include <dirent.h>
 #include <stdio.h>
-
-#include "engine/base/file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -192,7 +192,7 @@ static int open_world(void **state)
     char with_nul[33] = {0};
     memcpy(with_nul + 1, w->abstract_name, strlen(w->abstract_name));
     w->abstract = listen_unix(with_nul, 1 + strlen(w->abstract_name));
-    char path[64];
+    char path[160];
     snprintf(path, sizeof path, "%s/secret", w->secret);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
@@ -204,7 +204,7 @@ static int close_world(void **state)
 {
     struct world *w = &world;
     (void)state;
-    char path[64];
+    char path[160];
     snprintf(path, sizeof path, "%s/secret", w->secret);
     unlink(path);
     unlink(w->socket_path);
