@@ -157,7 +157,7 @@ struct world {
     struct sandbox *s;
     int listener, abstract, pathname;
     int port;
-    char secret[32], socket_path[64], abstract_name[32];
+    char secret[32], socket_path[80], abstract_name[32];
 };
 static struct world world;
 
@@ -186,7 +186,7 @@ static int open_world(void **state)
     w->port = ntohs(a.sin_port);
     snprintf(w->secret, sizeof w->secret, "/tmp/jail-test-%d", (int)getpid());
     assert_int_equal(mkdir(w->secret, 0700), 0);
-    snprintf(w->socket_path, sizeof w->socket_path, "%s/socket", w->secret);
+    snprintf(w->socket_path, sizeof w->socket_path, "%.40s/socket", w->secret);
     w->pathname = listen_unix(w->socket_path, strlen(w->socket_path) + 1);
     snprintf(w->abstract_name, sizeof w->abstract_name, "jail-test-%d", (int)getpid());
     char with_nul[33] = {0};
