@@ -413,7 +413,7 @@ static void check_short_option(const struct argp *a, const char *word, bool has_
         opt_fail("option '-%c' needs a value (%s)", word[1], o->arg);
 }
 
-/* A word list that grows; freed never: it lives as long as the options do. */
+/* A word list that grows. */
 struct words {
     char **p;
     size_t n;
@@ -508,7 +508,8 @@ static bool takes_next(const struct argp *a, const char *word)
 
 void opt_parse(const struct argp *parser, int argc, char **argv, void *input)
 {
-    struct words w = {0};
+    /* Options point into these words to the end of the process, as they would into argv. */
+    static struct words w;
     words_add(&w, argv[0]);
     add_config(&w, parser);
     add_environment(&w, parser);

@@ -37,7 +37,7 @@ static void a_full_list_forgets_rather_than_grows(void **state)
 {
     (void)state;
     struct tried t = {0};
-    char text[16];
+    char text[32];
     for (int i = 0; i < TRIED_MAX + 10; i++) {
         snprintf(text, sizeof text, "plan %d", i);
         tried_add(&t, str_of(text), false);

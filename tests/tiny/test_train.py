@@ -15,6 +15,8 @@ except ImportError:
     warnings.warn("PyTorch is not installed: the trainer of the embedded model is NOT tested")
     pytest.skip("PyTorch is not installed", allow_module_level=True)
 
+torch.set_num_threads(1)                              # two threads on a busy machine mostly wait for each other
+
 import data
 import delta
 import export

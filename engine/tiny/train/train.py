@@ -37,15 +37,15 @@ def arguments():
     a.add_argument("--draft-deadline", help="HH:MM; ends the draft layer")
     a.add_argument("--phase", choices=PHASES + ("both",), default="both")
     a.add_argument("--processes", type=int, default=1 if torch.cuda.is_available() else 2)
-    a.add_argument("--rows", type=int, default=8, help="of all processes together"), a.add_argument("--length", type=int, default=1024)
+    a.add_argument("--rows", type=int, default=4, help="of all processes together"), a.add_argument("--length", type=int, default=1024)
     a.add_argument("--lr-muon", type=float, default=0.02), a.add_argument("--lr-adam", type=float, default=3e-3)
     a.add_argument("--decay", type=float, default=0.5, help="share of the time in which the learning rate falls")
-    a.add_argument("--prefix-share", type=float, default=0.5, help="share of steps that begin with the system prompt, before the last --prefix-end of the time")
-    a.add_argument("--prefix-end", type=float, default=0.4)
+    a.add_argument("--prefix-share", type=float, default=0.3, help="share of steps that begin with the system prompt, before the last --prefix-end of the time")
+    a.add_argument("--prefix-end", type=float, default=0.15)
     a.add_argument("--short", type=float, default=0.8, help="share of transcripts cut after their first learned turn")
     a.add_argument("--balance", type=float, default=0.01), a.add_argument("--seed", type=int, default=1)
     a.add_argument("--threads", type=int, default=1, help="of each process"), a.add_argument("--save-minutes", type=float, default=5)
-    a.add_argument("--eval-steps", type=int, default=100), a.add_argument("--export-below", type=float, default=1.0)
+    a.add_argument("--eval-steps", type=int, default=150), a.add_argument("--export-below", type=float, default=1.0)
     a.add_argument("--no-compile", action="store_true"), a.add_argument("--ff", type=int, default=128), a.add_argument("--experts", type=int, default=4)
     return a.parse_args()
 
@@ -228,8 +228,8 @@ class Trainer:
         return loss, balance, right, norm, lr
 
     def run_phase(self, log):
-        a, budget, saved, mark = self.a, self.budget(), time.time(), (time.time(), self.seen)
         self.warm_up()
+        a, budget, saved, mark = self.a, self.budget(), time.time(), (time.time(), self.seen)
         while True:
             began = time.time()
             done, stop = self.group.from_first([self.used / budget, self.stop])
