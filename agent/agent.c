@@ -296,7 +296,7 @@ static enum status new_turn(struct run *r,
         enum status st = turn_run(t, args, e);
         if (st || t->end != TURN_REPEAT) return st;
         turn_release(t);
-        if (n_repeats == 0) run_notice(r, "that plan failed before; thinking again");
+        run_notice(r, "that plan failed before; thinking again");
         args->think.temp = QA_MIN(args->think.temp * 1.1f, MAX_THINK_TEMP);
         r->n_turn = 0;
         r->is_at_task = false;

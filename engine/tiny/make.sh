@@ -8,7 +8,7 @@ out=${OUT:-build/tiny-model}
 mkdir -p "$out"
 [ -e "$out/train.tokens" ] || python3 engine/tiny/corpus/make_corpus.py --out "$out" --count 120000 --seed 2
 python3 engine/tiny/train/train.py --out "$out" --minutes "${MINUTES:-75}" \
-    --draft-minutes "${DRAFT_MINUTES:-15}" --rows 4 --prefix-share 0.25 --prefix-end 0.3
+    --draft-minutes "${DRAFT_MINUTES:-15}" --rows 4
 python3 engine/tiny/train/export.py "$out/checkpoint.pt" "$out/tokenizer.json" "$out/qagent-tiny.gguf"
 python3 engine/tiny/corpus/evaluation.py --out "$out"
 ls -l "$out/qagent-tiny.gguf"
