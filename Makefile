@@ -55,7 +55,7 @@ OBJ_kernels := $(call obj,$(SRC_kernels))
 all: bin/qagent ## build bin/qagent
 
 bin/qagent: $(B)/qagent
-	$(Q)mkdir -p bin && cp $< $@
+	$(Q)mkdir -p bin && cp $< $@.new && mv $@.new $@ # a running one keeps its file
 
 $(B)/qagent: $(OBJ_all)
 	@echo "LD   $@"
