@@ -1,0 +1,2 @@
+echo 'print(1)' >a.py
+PATH=/nowhere "$QAGENT" run a.py
