@@ -207,7 +207,7 @@ static const struct argp_option MODEL_OPTIONS[] = {
     {"draft",                                                                                       KEY_DRAFT, "N", 0,
      "tokens drafted by the MTP layer per step, 0 = off (default 3 where the file has one)", 0},
     {"spec-draft-n-max",0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
-    {"mmap",                                                                                      KEY_MMAP, 0, 0, "map the weights instead of reading them", 0},
+    {"mmap",                                                                                      KEY_MMAP, 0, 0, "map the weights (this version always does)", 0},
     {"no-mmap",                                                                                      KEY_NO_MMAP, 0, OPTION_HIDDEN, 0, 0},
     {"temp",                                                                               KEY_TEMP, "X", 0, "temperature; 0 = greedy", 0},
     {"top-p",                                                                                 KEY_TOP_P, "X", 0, "nucleus sampling", 0},
