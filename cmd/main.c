@@ -114,6 +114,16 @@ static int unknown_command(const char *word)
     return EXIT_USAGE;
 }
 
+/* A result that could not be written (full disk) is no success. */
+static int check_output(int code)
+{
+    if ((fflush(stdout) || ferror(stdout)) && code == EXIT_OK) {
+        fputs("qagent: cannot write standard output\n", stderr);
+        return EXIT_INTERNAL;
+    }
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -134,7 +144,7 @@ int main(int argc, char **argv)
         char title[32];
         snprintf(title, sizeof title, "qagent %s", word);
         argv[1] = title;
-        return COMMANDS[i].run(argc - 1, argv + 1);
+        return check_output(COMMANDS[i].run(argc - 1, argv + 1));
     }
     return unknown_command(word);
 }
