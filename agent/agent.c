@@ -74,6 +74,7 @@ struct agent_opts agent_opts_default(void)
         .limits = agent_limits_default(),
         .sampling = {.temp = 0.6f, .top_k = 20, .top_p = 0.95f, .repetition_penalty = 1},
         .n_draft = -1,
+        .n_copy = -1,
     };
 }
 
@@ -168,6 +169,7 @@ enum status agent_open(struct agent **out, const struct agent_opts *o, struct er
     const struct session_opts so = {
         .cap_tokens = o->ctx_tokens ? o->ctx_tokens : QA_MIN(most, (int64_t)DEFAULT_CTX),
         .n_draft = o->n_draft < 0 ? 3 : o->n_draft,
+        .n_copy = o->n_copy < 0 ? DRAFT_MAX : o->n_copy,
     };
     const struct str tools = PROMPT(tools);
     json_t *tool = json_loadb(tools.p, tools.n, 0, NULL);

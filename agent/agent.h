@@ -102,7 +102,7 @@ struct agent_opts {
                                * after a failure is sampled at temperature 1 or more   */
     enum agent_retry retry;
     int64_t ctx_tokens;       /* 0: what the task needs, up to the model's own          */
-    int n_draft;              /* -1: default                                            */
+    int n_draft, n_copy;      /* -1: default                                            */
     const char *session_path; /* JSONL log to append to; NULL: none                    */
     struct agent_sink sink;
     const volatile int *stop; /* non-zero: stop within one token; may be NULL           */

@@ -244,7 +244,9 @@ static int start(struct completion *c, struct str prompt)
         code = 8;
         goto out;
     }
-    const struct session_opts so = {.cap_tokens = cap, .n_draft = run_n_draft(&c->o->model)};
+    const struct session_opts so = {.cap_tokens = cap,
+                                    .n_draft = run_n_draft(&c->o->model),
+                                    .n_copy = run_n_copy(&c->o->model)};
     if (session_open(&c->s, c->g, &so, &e)) goto out;
     const enum status st = session_append(c->s, ids.p, ids.n, &e);
     code = st == QA_E_STOP ? cmd_stop : st ? EXIT_INTERNAL : EXIT_OK;

@@ -224,6 +224,7 @@ static json_t *settings_of(const struct opts *o,
         {"think_tokens",     limits->think_tokens                             },
         {"ctx_tokens",       o->model.ctx_tokens                              },
         {"draft",            run_n_draft(&o->model)                           },
+        {"copy",             run_n_copy(&o->model)                            },
         {"seed",             (json_int_t)(sampling->seed & 0x7FFFFFFFFFFFFFFF)},
         {"top_k",            sampling->top_k                                  },
         {"tool_timeout_ms",  limits->tool.timeout_ms                          },
@@ -360,7 +361,10 @@ static int open_solver(struct eval *v, struct solver *out, char model_sha256[65]
     if (!code) code = hash_model(o, model_sha256);
     if (code) return code;
     if (o->mode == MODE_VANILLA) {
-        v->vanilla = (struct vanilla){v->engine, run_n_draft(&o->model), o->model.ctx_tokens};
+        v->vanilla = (struct vanilla){.engine = v->engine,
+                                      .n_draft = run_n_draft(&o->model),
+                                      .n_copy = run_n_copy(&o->model),
+                                      .ctx_tokens = o->model.ctx_tokens};
         *out = (struct solver){&v->vanilla, vanilla_solve};
         return EXIT_OK;
     }
@@ -371,6 +375,7 @@ static int open_solver(struct eval *v, struct solver *out, char model_sha256[65]
     v->agentic.opts.sampling = run_sampling(&o->model);
     v->agentic.opts.ctx_tokens = o->model.ctx_tokens;
     v->agentic.opts.n_draft = run_n_draft(&o->model);
+    v->agentic.opts.n_copy = run_n_copy(&o->model);
     v->agentic.opts.sink = (struct agent_sink){eval_view_agent, &v->view};
     v->agentic.opts.stop = &cmd_stop;
     *out = (struct solver){&v->agentic, agentic_solve};

@@ -178,6 +178,7 @@ enum {
     KEY_KV_K,
     KEY_KV_V,
     KEY_DRAFT,
+    KEY_COPY,
     KEY_MMAP,
     KEY_NO_MMAP,
     KEY_TEMP,
@@ -207,26 +208,29 @@ static const struct argp_option MODEL_OPTIONS[] = {
     {"draft",                                                                                       KEY_DRAFT, "N", 0,
      "tokens drafted by the MTP layer per step, 0 = off (default 3 where the file has one)", 0},
     {"spec-draft-n-max",0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
+    {"copy",                                                                                      KEY_COPY, "N", 0,
+     "tokens proposed per step by copying from the context where it repeats itself, 0 = off "
+     "(default 8)", 0},
     {"mmap",                                                                                      KEY_MMAP, 0, 0, "map the weights (this version always does)", 0},
-    {"no-mmap",                                                                                      KEY_NO_MMAP, 0, OPTION_HIDDEN, 0, 0},
-    {"temp",                                                                               KEY_TEMP, "X", 0, "temperature; 0 = greedy", 0},
-    {"top-p",                                                                                 KEY_TOP_P, "X", 0, "nucleus sampling", 0},
-    {"top-k",                                         KEY_TOP_K, "N", 0, "sample from the N likeliest; 0 = all", 0},
-    {"min-p",                                                                                       KEY_MIN_P, "X", 0, "drop what is less likely than X times the likeliest", 0},
-    {"presence-penalty",KEY_PRESENCE, "X", 0,
+    {"no-mmap",                                                                               KEY_NO_MMAP, 0, OPTION_HIDDEN, 0, 0},
+    {"temp",                                                                                 KEY_TEMP, "X", 0, "temperature; 0 = greedy", 0},
+    {"top-p",                                         KEY_TOP_P, "X", 0, "nucleus sampling", 0},
+    {"top-k",                                                                                       KEY_TOP_K, "N", 0, "sample from the N likeliest; 0 = all", 0},
+    {"min-p",KEY_MIN_P, "X", 0, "drop what is less likely than X times the likeliest", 0},
+    {"presence-penalty",                                                                                      KEY_PRESENCE, "X", 0,
      "subtract X from the logits of tokens already generated", 0},
     {"seed",                                                                                      KEY_SEED, "N", 0, "same seed, same text (default 1)", 0},
-    {"greedy",                                                                                      KEY_GREEDY, 0, 0, "always take the likeliest token", 0},
-    {"think",                                                                                  KEY_THINK, "on|off|N", 0, "thinking, or a budget of N tokens for it", 0},
-    {"reasoning",                                                                                 0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
-    {"gpu-layers",                                                              KEY_GPU, "N", OPTION_HIDDEN, 0, 0},
-    {"n-gpu-layers",                                                                                       0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
-    {"cpu-moe",         KEY_GPU, "N", OPTION_HIDDEN, 0, 0},
-    {"n-cpu-moe",                                                           0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
-    {"place",                                                                                      KEY_GPU, "REGEX=cpu|gpu", OPTION_HIDDEN, 0, 0},
-    {"override-tensor",                                                                                  0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
-    {"vram",                                                                                 KEY_GPU, "SIZE", OPTION_HIDDEN, 0, 0},
-    {0                                                           },
+    {"greedy",                                                                                  KEY_GREEDY, 0, 0, "always take the likeliest token", 0},
+    {"think",                                                                                 KEY_THINK, "on|off|N", 0, "thinking, or a budget of N tokens for it", 0},
+    {"reasoning",                                                              0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
+    {"gpu-layers",                                                                                       KEY_GPU, "N", OPTION_HIDDEN, 0, 0},
+    {"n-gpu-layers",         0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
+    {"cpu-moe",                                                           KEY_GPU, "N", OPTION_HIDDEN, 0, 0},
+    {"n-cpu-moe",                                                                                      0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
+    {"place",                                                                                  KEY_GPU, "REGEX=cpu|gpu", OPTION_HIDDEN, 0, 0},
+    {"override-tensor",                                                                                 0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
+    {"vram",                                                            KEY_GPU, "SIZE", OPTION_HIDDEN, 0, 0},
+    {0                                                                                      },
 };
 
 struct model_opts model_opts_default(void)
@@ -236,6 +240,7 @@ struct model_opts model_opts_default(void)
         .kv_k = e.kv_k,
         .kv_v = e.kv_v,
         .n_draft = -1,
+        .n_copy = -1,
         .think_tokens = -1,
         .sampling =
             {.temp = 0.6F, .top_k = 20, .top_p = 0.95F, .repetition_penalty = 1, .seed = 1},
@@ -297,7 +302,8 @@ static error_t model_option(int key, char *arg, struct argp_state *state)
     case KEY_KV: o->kv_k = o->kv_v = kv_arg("kv", arg); break;
     case KEY_KV_K: o->kv_k = kv_arg("kv-k", arg); break;
     case KEY_KV_V: o->kv_v = kv_arg("kv-v", arg); break;
-    case KEY_DRAFT: o->n_draft = (int)opt_int_arg("draft", arg, 0, 8); break;
+    case KEY_DRAFT: o->n_draft = (int)opt_int_arg("draft", arg, 0, DRAFT_MAX); break;
+    case KEY_COPY: o->n_copy = (int)opt_int_arg("copy", arg, 0, DRAFT_MAX); break;
     case KEY_MMAP: o->want_mmap = true; break;
     case KEY_NO_MMAP: o->want_mmap = false; break;
     case KEY_THINK: o->think_tokens = think_arg(arg); break;

@@ -18,7 +18,7 @@ struct model_opts {
     int n_threads;       /* 0: physical cores                                     */
     const char *kernels; /* NULL: best                                            */
     enum kv_type kv_k, kv_v;
-    int n_draft; /* -1: default                                           */
+    int n_draft, n_copy; /* -1: default                                   */
     bool want_mmap;
     int think_tokens; /* -1: on, no budget; 0: off; N: budget                  */
     struct sampling sampling;

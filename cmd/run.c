@@ -77,3 +77,8 @@ int run_n_draft(const struct model_opts *o)
 {
     return o->n_draft < 0 ? 3 : o->n_draft;
 }
+
+int run_n_copy(const struct model_opts *o)
+{
+    return o->n_copy < 0 ? DRAFT_MAX : o->n_copy;
+}

@@ -17,5 +17,7 @@ struct sampling run_sampling(const struct model_opts *o);
 
 /* Draft length: the user's, else 3. */
 int run_n_draft(const struct model_opts *o);
+/* Longest copy from the context: the user's, else 8. */
+int run_n_copy(const struct model_opts *o);
 
 #endif

@@ -260,6 +260,7 @@ static struct agent_opts agent_opts_of(const struct solve_opts *o, const char *l
     a.retry = o->retry;
     a.ctx_tokens = o->model.ctx_tokens;
     a.n_draft = run_n_draft(&o->model);
+    a.n_copy = run_n_copy(&o->model);
     a.session_path = *log ? log : NULL;
     a.stop = &cmd_stop;
     return a;

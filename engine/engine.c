@@ -134,6 +134,7 @@ enum status engine_open(struct engine **out, const struct engine_opts *o, struct
                         o->model_path ? o->model_path : "(embedded)");
     }
     fill_info(g, start_s);
+    g->costs = spec_costs_guess(g->m);
     *out = g;
     return QA_OK;
 }

@@ -102,10 +102,13 @@ bool engine_is_stop(const struct engine *g, int32_t id);    /* <|im_end|>, <|end
 
 /* ---- sessions ----------------------------------------------------------- */
 
-/* Room for cap_tokens; memory grows by pages as it fills.  n_draft as in --draft. */
+/* Room for cap_tokens; memory grows by pages as it fills.  n_draft as in --draft, n_copy as
+ * in --copy. */
 struct session_opts {
     int64_t cap_tokens;
-    int n_draft;     /* tokens drafted by the draft layer per step, 0..8; 0 = off  */
+    int n_draft;     /* tokens drafted by the draft layer per step, 0..8; 0 = off;
+                        a model without one drafts none                            */
+    int n_copy;      /* tokens copied from the context per step, 0..8; 0 = off     */
     int step_tokens; /* prefill pass size; 0 = default                            */
 };
 enum status session_open(struct session **out,
@@ -168,7 +171,10 @@ struct sampling sampling_greedy(void);
  * and its own constant state: with drafting it is called again for a position. */
 typedef void mask_fn(void *ctx, const int32_t *burst, int n_burst, float *logits, int n_vocab);
 
-enum { BURST_MAX = 9 }; /* at most 8 drafted tokens and the one that follows them */
+enum {
+    DRAFT_MAX = 8,
+    BURST_MAX = DRAFT_MAX + 1
+}; /* drafted tokens, and the one that follows */
 struct burst {
     int32_t ids[BURST_MAX];
     float logprob[BURST_MAX]; /* natural log, of the masked, untempered distribution */
@@ -176,21 +182,33 @@ struct burst {
 };
 struct decode_args {
     const struct sampling *sampling;
-    struct rng *rng; /* owned by the caller; advanced                          */
+    struct rng *rng; /* owned by the caller; two numbers taken per token       */
     mask_fn *mask;   /* may be NULL                                            */
     void *mask_ctx;
     int64_t n_prompt; /* penalties look at session tokens from here on          */
     int max_tokens;   /* burst holds at most this many; 0 = BURST_MAX           */
 };
-/* Pick 1..k next tokens.  A burst ends at a stop token.  QA_E_LIMIT: session full. */
+/* Pick 1..k next tokens.  A burst ends at a stop token.  QA_E_LIMIT: session full.
+ * Which tokens does not depend on drafting, only how many come at once: each follows
+ * from its logits, the sampling parameters and its own numbers of rng. */
 enum status session_decode(struct session *s,
                            const struct decode_args *a,
                            struct burst *out,
                            struct err *e) MUST_USE;
 
+/* Where drafts come from: the draft layer, or copies of what the context holds. */
+enum draft_source { DRAFT_LAYER, DRAFT_COPY, DRAFT_SOURCES };
+/* Of one source, by place in the chain: how often drafted, and how often it stood. */
+struct draft_stats {
+    uint64_t drafted[DRAFT_MAX], accepted[DRAFT_MAX];
+};
+const char *draft_source_name(enum draft_source source); /* "draft layer", "copy" */
+
 struct session_stats {
     uint64_t n_prefilled, n_decoded; /* tokens computed as prompt; tokens picked     */
-    uint64_t n_drafted, n_accepted;
+    uint64_t n_steps;                /* passes of the trunk for them                 */
+    uint64_t n_drafted, n_accepted;  /* all places of all sources                    */
+    struct draft_stats draft[DRAFT_SOURCES];
     double prefill_s, decode_s;
 };
 struct session_stats session_stats(const struct session *s);

@@ -15,9 +15,8 @@ enum status sampler_init(struct sampler *s, int n_vocab, struct err *e)
     const size_t n = (size_t)n_vocab;
     *s = (struct sampler){.n_vocab = n_vocab};
     s->row = calloc(n, sizeof *s->row);
-    s->dense = calloc(n, sizeof *s->dense);
     s->seen = calloc(n, sizeof *s->seen);
-    if (s->row && s->dense && s->seen) return QA_OK;
+    if (s->row && s->seen) return QA_OK;
     sampler_release(s);
     return err_set(e, QA_E_NOMEM, "no memory for the sampler");
 }
@@ -25,7 +24,6 @@ enum status sampler_init(struct sampler *s, int n_vocab, struct err *e)
 void sampler_release(struct sampler *s)
 {
     free(s->row);
-    free(s->dense);
     free(s->seen);
     *s = (struct sampler){0};
 }
@@ -245,15 +243,29 @@ float sampler_logprob(const struct sampler *s, const float *logits, int32_t id)
 
 /* ---- drawing ------------------------------------------------------------ */
 
-int32_t dist_draw(const struct dist *d, struct rng *r)
+/* Uniform in (0, 1): the finaliser of splitmix64 over key and id. */
+static double unit_of(uint64_t key, int32_t id)
 {
-    if (d->n == 1) return d->c[0].id;
-    double u = rng_unit(r);
-    for (int i = 0; i < d->n; i++) {
-        u -= (double)d->c[i].p;
-        if (u < 0) return d->c[i].id;
+    uint64_t x = key + (uint64_t)(uint32_t)id * 0x9E3779B97F4A7C15u;
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    x ^= x >> 31;
+    return ((double)(x >> 12) + 0.5) * 0x1p-52;
+}
+
+int32_t dist_draw(const struct dist *d, uint64_t key)
+{
+    int32_t first = d->c[0].id;
+    double best = INFINITY;
+    for (int i = 0; i < d->n && d->n > 1; i++) {
+        const double p = (double)d->c[i].p, u = unit_of(key, d->c[i].id);
+        if (1 - u >= best * p) continue; /* -log(u) >= 1 - u: most need no logarithm */
+        const double time = -log(u) / p;
+        if (time >= best) continue;
+        best = time;
+        first = d->c[i].id;
     }
-    return d->c[d->n - 1].id; /* rounding left a sliver at the end */
+    return first;
 }
 
 float dist_p(const struct dist *d, int32_t id)
@@ -262,34 +274,4 @@ float dist_p(const struct dist *d, int32_t id)
         if (d->c[i].id == id) return d->c[i].p;
     }
     return 0;
-}
-
-/* p <- max(0, p - q), normalised. */
-static void subtract(struct sampler *s, struct dist *p, const struct dist *q)
-{
-    for (int i = 0; i < q->n; i++)
-        s->dense[q->c[i].id] = q->c[i].p;
-    int n = 0;
-    for (int i = 0; i < p->n; i++) {
-        const float left = p->c[i].p - s->dense[p->c[i].id];
-        if (left > 0) p->c[n++] = (struct candidate){p->c[i].id, left};
-    }
-    for (int i = 0; i < q->n; i++)
-        s->dense[q->c[i].id] = 0;
-    if (n == 0) return; /* p and q are equal up to rounding: p itself will do */
-    p->n = n;
-    normalise(p);
-}
-
-bool sampler_accept(struct sampler *s,
-                    struct dist *p,
-                    const struct dist *q,
-                    int32_t id,
-                    struct rng *r)
-{
-    const float ratio = dist_p(p, id) / dist_p(q, id);
-    if (ratio >= 1) return true;
-    if (ratio > 0 && rng_unit(r) < (double)ratio) return true;
-    subtract(s, p, q);
-    return false;
 }

@@ -22,7 +22,6 @@ struct dist {
 struct sampler {
     int n_vocab;
     float *row;     /* [V]  masked, penalised logits                            */
-    float *dense;   /* [V]  zeros between calls                                 */
     uint32_t *seen; /* [V]  == round: this id has been penalised already        */
     uint32_t round;
     double log_sum; /* of the last shaped row: log of the sum of exp, masked     */
@@ -53,15 +52,13 @@ void sampler_shape(struct sampler *s,
 /* Of the row shaped last, with want_logprob: masked, without penalties and temperature. */
 float sampler_logprob(const struct sampler *s, const float *logits, int32_t id);
 
-int32_t dist_draw(const struct dist *d, struct rng *r); /* one candidate: r is not used */
+/* A draw that follows from d and key alone: every candidate runs a race whose time is
+ * exponential with rate p and depends on (key, id); the first one home is drawn.  With
+ * keys that are uniform the draw follows d, and two distributions that are alike mostly
+ * give the same id under the same key: P(equal) >= (1 - t) / (1 + t), t their total
+ * variation.  That is what lets drafts come true.
+ * Source: Daliri, Musco, Suresh, arXiv:2408.07978. */
+int32_t dist_draw(const struct dist *d, uint64_t key);
 float dist_p(const struct dist *d, int32_t id);
-
-/* Speculative sampling (arXiv:2211.17192): `id` was drawn from q.  True: it stands
- * as a draw from p.  False: p has become the distribution to draw from instead. */
-bool sampler_accept(struct sampler *s,
-                    struct dist *p,
-                    const struct dist *q,
-                    int32_t id,
-                    struct rng *r);
 
 #endif

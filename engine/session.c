@@ -100,9 +100,7 @@ void session_close(struct session *s)
     free(s);
 }
 
-static enum status check_opts(const struct engine *g,
-                              const struct session_opts *o,
-                              struct err *e)
+static enum status check_opts(const struct session_opts *o, struct err *e)
 {
     if (o->cap_tokens < 1 || o->cap_tokens > INT32_MAX) {
         return err_set(e, QA_E_USAGE,
@@ -112,8 +110,8 @@ static enum status check_opts(const struct engine *g,
     if (o->n_draft < 0 || o->n_draft > DRAFT_MAX) {
         return err_set(e, QA_E_USAGE, "cannot draft %d tokens: 0 to %d", o->n_draft, DRAFT_MAX);
     }
-    if (o->n_draft > 0 && !g->info.has_draft) {
-        return err_set(e, QA_E_USAGE, "cannot draft: the model has no draft layer");
+    if (o->n_copy < 0 || o->n_copy > DRAFT_MAX) {
+        return err_set(e, QA_E_USAGE, "cannot copy %d tokens: 0 to %d", o->n_copy, DRAFT_MAX);
     }
     if (o->step_tokens < 0) return err_set(e, QA_E_USAGE, "step of %d tokens", o->step_tokens);
     return QA_OK;
@@ -124,11 +122,12 @@ enum status session_open(struct session **out,
                          const struct session_opts *o,
                          struct err *e)
 {
-    enum status st = check_opts(g, o, e);
+    enum status st = check_opts(o, e);
     if (st) return st;
     struct session *s = calloc(1, sizeof *s);
     if (!s) return err_set(e, QA_E_NOMEM, "no memory for a session");
     const int64_t step = o->step_tokens ? o->step_tokens : STEP_TOKENS;
+    const int n_draft = g->info.has_draft ? o->n_draft : 0;
     s->g = g;
     s->cap_tokens = o->cap_tokens;
     s->step_tokens = (int)QA_MIN(step, o->cap_tokens);
@@ -141,8 +140,8 @@ enum status session_open(struct session **out,
     st = forward_reserve(g->f, max_rows, s->cap_tokens, e);
     if (st) goto fail;
     s->logits = device_floats(g, TRIAL_ROWS, (size_t)g->m->d.n_vocab);
-    if (o->n_draft) s->hidden = device_floats(g, (size_t)max_rows, (size_t)g->m->d.n_embd);
-    if (!s->logits || (o->n_draft && !s->hidden)) {
+    if (n_draft) s->hidden = device_floats(g, (size_t)max_rows, (size_t)g->m->d.n_embd);
+    if (!s->logits || (n_draft && !s->hidden)) {
         st = err_set(e, QA_E_NOMEM, "no memory for a session's logits");
         goto fail;
     }
@@ -150,7 +149,7 @@ enum status session_open(struct session **out,
     if (st) goto fail;
     st = dist_init(&s->target, g->m->d.n_vocab, e);
     if (st) goto fail;
-    st = spec_init(&s->spec, g->m, o->n_draft, e);
+    st = spec_init(&s->spec, g->m, n_draft, o->n_copy, e);
     if (st) goto fail;
     *out = s;
     return QA_OK;
@@ -356,6 +355,7 @@ static void go_back(struct session *s, int64_t n, const float *state)
     s->n_done = n;
     s->n_mtp = QA_MAX(n, 1);
     s->n_hidden = 0;
+    suffix_cut(&s->spec.suffix, s->ids.n);
     cache_cut(&s->cache, n);
     cache_state_load(&s->cache, state);
     for (int i = 0; i < MARKS_MAX; i++) {
@@ -393,7 +393,8 @@ enum status session_fork(struct session **out, struct session *s, struct err *e)
 {
     const struct session_opts o = {
         .cap_tokens = s->cap_tokens,
-        .n_draft = s->spec.n_max,
+        .n_draft = s->spec.n_max[DRAFT_LAYER],
+        .n_copy = s->spec.n_max[DRAFT_COPY],
         .step_tokens = s->step_tokens,
     };
     const struct engine *g = s->g;
@@ -484,29 +485,44 @@ struct sampler_past session_past(const struct session *s,
     };
 }
 
-/* Without drafting: one token from the last row, left pending. */
+void session_pick(struct session *s,
+                  const struct decode_args *a,
+                  const float *row,
+                  struct burst *b)
+{
+    const struct sampler_past past = session_past(s, a, b->ids, b->n);
+    sampler_shape(&s->sampler, row, a->sampling, &past, &s->target);
+    const int32_t id = dist_draw(&s->target, rng_u64(a->rng));
+    b->logprob[b->n] = sampler_logprob(&s->sampler, row, id);
+    b->ids[b->n++] = id;
+}
+
+/* Without drafts: one token from the last row, left pending. */
 static enum status decode_one(struct session *s,
                               const struct decode_args *a,
                               struct burst *b,
                               struct err *e)
 {
+    const bool is_step = session_has_pending(s);
+    const double start_s = clock_now_s();
+    enum status st = ids_reserve(&s->ids, 1, e);
+    if (st) return st;
     const float *row = session_logits(s, e);
     if (!row) return e->code ? e->code : QA_E_INTERNAL;
-    const struct sampler_past past = session_past(s, a, b->ids, 0);
-    sampler_shape(&s->sampler, row, a->sampling, &past, &s->target);
-    b->ids[0] = dist_draw(&s->target, a->rng);
-    b->logprob[0] = sampler_logprob(&s->sampler, row, b->ids[0]);
-    b->n = 1;
-    return ids_add(&s->ids, b->ids, 1, e);
+    session_pick(s, a, row, b);
+    st = ids_add(&s->ids, b->ids, 1, e);
+    if (!is_step) return st;
+    s->spec.n_since_plain = 0;
+    spec_costs_step(&s->g->costs, 1, clock_now_s() - start_s);
+    return st;
 }
 
-/* How many tokens to draft: only after a pending token, and never past a limit. */
-static int draft_length(struct session *s, const struct decode_args *a)
+/* How many drafts there is room for: never past a limit, and one more token follows them. */
+static int draft_limit(const struct session *s, const struct decode_args *a)
 {
-    if (!s->hidden || !session_has_pending(s)) return 0;
-    int64_t limit = s->cap_tokens - (int64_t)s->ids.n - 1; /* one more follows the drafts */
+    int64_t limit = s->cap_tokens - (int64_t)s->ids.n - 1;
     if (a->max_tokens > 0) limit = QA_MIN(limit, a->max_tokens - 1);
-    return spec_length(&s->spec, (int)QA_MAX(0, QA_MIN(limit, DRAFT_MAX)));
+    return (int)QA_MAX(0, QA_MIN(limit, DRAFT_MAX));
 }
 
 enum status session_decode(struct session *s,
@@ -522,9 +538,14 @@ enum status session_decode(struct session *s,
     }
     const double start_s = clock_now_s();
     struct burst b = {.n = 0};
-    const int n_draft = draft_length(s, a);
-    const enum status st =
-        n_draft > 0 ? spec_decode(s, a, n_draft, &b, e) : decode_one(s, a, &b, e);
+    struct proposal what;
+    s->stats.n_steps += session_has_pending(s);
+    enum status st = spec_propose(s, a, draft_limit(s, a), &what, e);
+    if (!st && what.n > 0) {
+        spec_decode(s, a, &what, &b);
+    } else if (!st) {
+        st = decode_one(s, a, &b, e);
+    }
     s->stats.decode_s += clock_now_s() - start_s;
     if (st) return st;
     s->stats.n_decoded += (uint64_t)b.n;

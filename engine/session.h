@@ -29,6 +29,7 @@ struct engine {
     struct cache_plan plan;
     struct forward *f;
     struct engine_info info;
+    struct spec_costs costs;
     char name[128]; /* general.name, cut */
     int n_sessions;
 };
@@ -81,19 +82,47 @@ int session_draft_rows(struct session *s, int64_t to);
 
 enum status ids_reserve(struct ids *v, size_t n_more, struct err *e) MUST_USE;
 
-/* Draft at most n_draft tokens after the pending one, verify, take what stands (spec.c). */
-enum status spec_decode(struct session *s,
-                        const struct decode_args *a,
-                        int n_draft,
-                        struct burst *out,
-                        struct err *e) MUST_USE;
-enum status spec_init(struct spec *p, const struct model *m, int n_max, struct err *e) MUST_USE;
-void spec_release(struct spec *p, const struct model *m);
-
-/* Draw the next token of the burst from a row of logits (session.c). */
+/* What the token after `burst` depends on besides its logits. */
 struct sampler_past session_past(const struct session *s,
                                  const struct decode_args *a,
                                  const int32_t *burst,
                                  int n_burst);
+/* Add to *b the token that follows it, drawn from `row` [V]. */
+void session_pick(struct session *s,
+                  const struct decode_args *a,
+                  const float *row,
+                  struct burst *b);
+
+/* The parts of a round, see spec.h.  spec_propose: at most `limit` drafts; n = 0 when a plain
+ * step is the better one.  Everything that can fail has happened when it returns. */
+enum status spec_propose(struct session *s,
+                         const struct decode_args *a,
+                         int limit,
+                         struct proposal *out,
+                         struct err *e) MUST_USE;
+/* Fill the burst from the rows of logits in s->logits; returns how many drafts stand.  The
+ * last of them may be a stop token: nothing follows it then. */
+int spec_accept(struct session *s,
+                const struct decode_args *a,
+                const struct proposal *what,
+                struct burst *b);
+/* Move the session on, right after the trial step: f->hidden still holds its rows. */
+void spec_keep(struct session *s,
+               const struct proposal *what,
+               int n_stood,
+               const struct burst *b);
+/* Verify, accept and keep, for a session alone in its step. */
+void spec_decode(struct session *s,
+                 const struct decode_args *a,
+                 const struct proposal *what,
+                 struct burst *out);
+enum status spec_init(struct spec *p,
+                      const struct model *m,
+                      int n_draft,
+                      int n_copy,
+                      struct err *e) MUST_USE;
+void spec_release(struct spec *p, const struct model *m);
+/* Before anything is measured: from the bytes that a step must read. */
+struct spec_costs spec_costs_guess(const struct model *m);
 
 #endif

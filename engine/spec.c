@@ -1,92 +1,186 @@
-/* spec.c - speculative decoding with the draft layer.
+/* spec.c - speculative decoding: from the draft layer, or by copying from the context.
  *
  * One round, with a token x pending at position n:
- *   1. the draft layer reads x (and what it lags behind) and proposes d1; reading
- *      d1 with its own hidden it proposes d2, and so on;
- *   2. the trunk reads [x, d1 .. dm] as a trial: row j gives the distribution of
- *      the token after d1 .. dj;
- *   3. each draft stands or falls by the rule of arXiv:2211.17192; the first that
- *      falls is replaced by a draw from what is left of its row, and if none
- *      falls the last row gives one more token;
- *   4. the trunk's memory moves on over x and the drafts that stand.
+ *   1. propose: either the draft layer reads x (and what it lags behind) and
+ *      proposes d1; reading d1 with its own hidden it proposes d2, and so on; or the
+ *      suffix automaton says what followed where the text's end occurred before;
+ *   2. verify: the trunk reads [x, d1 .. dm] as a trial: row j gives the
+ *      distribution of the token after d1 .. dj;
+ *   3. accept: row by row the next token is drawn as without drafts; while it is
+ *      the draft, the following row holds too;
+ *   4. keep: the trunk's memory moves on over x and the drafts that stand.
  * The token drawn last is pending for the next round. */
 #include "engine/spec.h"
 
+#include "engine/base/clock.h"
 #include "engine/session.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+const char *draft_source_name(enum draft_source source)
+{
+    static const char *const NAMES[] = {[DRAFT_LAYER] = "draft layer", [DRAFT_COPY] = "copy"};
+    return (unsigned)source < COUNT(NAMES) ? NAMES[source] : "?";
+}
+
+/* ---- what it costs --------------------------------------------------------- */
+
+/* The first plain steps may wait for weights to come from the disk: the shortest counts. */
+enum { PLAIN_FIRST = 4, MEAN_OVER = 16 };
+/* Steps until one is plain again, to know what that takes by now. */
+enum { PLAIN_EVERY = 256 };
+/* One sample weighs no more than this many means: the machine may have been elsewhere. */
+static const double SAMPLE_MOST = 3;
+
+static void learn_mean(double *mean, int *n, double sample)
+{
+    *n = QA_MIN(*n + 1, MEAN_OVER);
+    *mean += (QA_MIN(sample, SAMPLE_MOST * *mean) - *mean) / (*n + 1);
+}
+
+void spec_costs_step(struct spec_costs *c, int n_rows, double seconds)
+{
+    if (c->is_fixed) return;
+    if (n_rows > 1) {
+        const double rest_s = QA_MAX(seconds - c->plain_s, 0);
+        /* Not nothing, or a few lucky samples would end the learning. */
+        learn_mean(&c->row_s, &c->n_row, QA_MAX(rest_s / (n_rows - 1), 0.01 * c->plain_s));
+    } else if (c->n_plain < PLAIN_FIRST) {
+        if (c->n_plain++ == 0) { /* until now all was in units of a plain step */
+            c->row_s *= seconds / c->plain_s;
+            c->draft_s *= seconds / c->plain_s;
+            c->plain_s = seconds;
+        }
+        c->plain_s = QA_MIN(c->plain_s, seconds);
+    } else {
+        learn_mean(&c->plain_s, &c->n_plain, seconds);
+    }
+}
+
+void spec_costs_draft(struct spec_costs *c, int n_drafts, double seconds)
+{
+    if (!c->is_fixed) learn_mean(&c->draft_s, &c->n_draft, seconds / n_drafts);
+}
 
 /* ---- how many to draft ----------------------------------------------------- */
 
-/* After drafting stopped paying, try one draft again after so many plain tokens. */
-enum { RETRY_TOKENS = 32 };
+/* After a source stopped paying, try one draft again after so many steps. */
+enum { RETRY_STEPS = 32 };
 static const double RATE_START = 0.8, RATE_STEP = 0.04;
+static const double COPY_RATE_START[MATCH_CLASSES] = {0.7, 0.85, 0.95};
 
-/* The chain that yields most tokens per cost: 1 + r + r^2 + ... against 1 + m c. */
-static int best_length(const struct spec *p)
+static int match_class(size_t n_match)
 {
-    const double cost = p->cost_draft + p->cost_row;
+    return n_match < 2 * SUFFIX_MATCH_MIN ? 0 : n_match < 4 * SUFFIX_MATCH_MIN ? 1 : 2;
+}
+
+double spec_best_chain(double rate, double cost, int max, int *length)
+{
     double stands = 1, tokens = 1, best = 1;
-    int length = 0;
-    for (int m = 1; m <= p->n_max; m++) {
-        stands *= p->rate;
+    *length = 0;
+    for (int m = 1; m <= max; m++) {
+        stands *= rate;
         tokens += stands;
         if (tokens / (1 + m * cost) <= best) continue;
         best = tokens / (1 + m * cost);
-        length = m;
+        *length = m;
     }
-    return length;
+    return best;
 }
 
-int spec_length(struct spec *p, int limit)
+void spec_learn(struct spec *p, const struct proposal *what, int n_stood)
 {
-    int length = best_length(p);
-    if (length == 0 && p->n_max > 0 && ++p->n_paused > RETRY_TOKENS) {
-        p->n_paused = 0;
-        length = 1;
-    }
-    return QA_MIN(length, limit);
-}
-
-void spec_learn(struct spec *p, int n_drafted, int n_stood)
-{
-    for (int i = 0; i < n_drafted && i <= n_stood; i++) {
-        p->rate += RATE_STEP * ((i < n_stood ? 1.0 : 0.0) - p->rate);
+    double *rate = what->source == DRAFT_LAYER ? &p->layer_rate
+                                               : &p->copy_rate[match_class(what->n_match)];
+    for (int i = 0; i < what->n && i <= n_stood; i++) {
+        *rate += RATE_STEP * ((i < n_stood ? 1.0 : 0.0) - *rate);
     }
 }
 
-enum status spec_init(struct spec *p, const struct model *m, int n_max, struct err *e)
+/* A source that does not pay is tried with one draft now and then. */
+static int or_retry(struct spec *p, enum draft_source source, int length, int max)
 {
-    *p = (struct spec){.n_max = n_max, .rate = RATE_START};
-    if (n_max == 0) return QA_OK;
-    /* A verified row reads its own experts, at worst none of them in common. */
-    p->cost_draft = (double)m->draft_bytes / (double)m->decode_bytes;
-    p->cost_row = 0.05 + 0.7 * (double)m->routed_bytes / (double)m->decode_bytes;
+    if (length > 0) p->n_paused[source] = 0;
+    if (length > 0 || max == 0 || ++p->n_paused[source] <= RETRY_STEPS) return length;
+    p->n_paused[source] = 0;
+    return 1;
+}
+
+/* Leaves the source and the number of drafts in *out, and the drafts of a copy. */
+static void choose(struct session *s, int limit, struct proposal *out)
+{
+    struct spec *p = &s->spec;
+    const struct spec_costs *c = &s->g->costs;
+    const int max_layer = QA_MIN(limit, p->n_max[DRAFT_LAYER]);
+    int max_copy = QA_MIN(limit, p->n_max[DRAFT_COPY]), n_layer, n_copy = 0;
+
+    const double per_layer = spec_best_chain(
+        p->layer_rate, (c->draft_s + c->row_s) / c->plain_s, max_layer, &n_layer);
+    if (max_copy > 0) {
+        max_copy = suffix_propose(&p->suffix, s->ids.p, max_copy, out->ids, &out->n_match);
+    }
+    if (max_copy > 0) {
+        const double rate = p->copy_rate[match_class(out->n_match)];
+        const double per_copy = spec_best_chain(rate, c->row_s / c->plain_s, max_copy, &n_copy);
+        n_copy = or_retry(p, DRAFT_COPY, n_copy, max_copy);
+        if (n_copy > 0 && per_copy >= per_layer) {
+            out->source = DRAFT_COPY;
+            out->n = n_copy;
+            return;
+        }
+    }
+    out->source = DRAFT_LAYER;
+    out->n = or_retry(p, DRAFT_LAYER, n_layer, max_layer);
+}
+
+/* ---- life ------------------------------------------------------------------- */
+
+struct spec_costs spec_costs_guess(const struct model *m)
+{
+    /* In units of a plain step, by the bytes that must be read.  A further row reads its
+     * own experts, at worst none of them in common. */
+    const double whole = (double)m->decode_bytes;
+    return (struct spec_costs){
+        .plain_s = 1,
+        .row_s = 0.05 + 0.7 * (double)m->routed_bytes / whole,
+        .draft_s = m->d.n_draft ? (double)m->draft_bytes / whole : 0,
+    };
+}
+
+enum status spec_init(struct spec *p,
+                      const struct model *m,
+                      int n_draft,
+                      int n_copy,
+                      struct err *e)
+{
+    *p = (struct spec){
+        .n_max = {n_draft, n_copy},
+          .layer_rate = RATE_START
+    };
+    memcpy(p->copy_rate, COPY_RATE_START, sizeof p->copy_rate);
+    suffix_init(&p->suffix);
+    if (n_draft == 0) return QA_OK;
     p->logits = m->ops->alloc(m->dev, (size_t)m->d.n_vocab * sizeof(float));
     if (!p->logits) return err_set(e, QA_E_NOMEM, "no memory for drafting");
-    for (int i = 0; i < n_max; i++) {
-        const enum status st = dist_init(&p->q[i], m->d.n_vocab, e);
-        if (st) return st;
-    }
-    return QA_OK;
+    return dist_init(&p->q, m->d.n_vocab, e);
 }
 
 void spec_release(struct spec *p, const struct model *m)
 {
     m->ops->release(m->dev, p->logits);
-    for (int i = 0; i < DRAFT_MAX; i++)
-        dist_release(&p->q[i]);
+    dist_release(&p->q);
+    suffix_release(&p->suffix);
     *p = (struct spec){0};
 }
 
-/* ---- drafting -------------------------------------------------------------- */
+/* ---- proposing -------------------------------------------------------------- */
 
-/* Draw from the draft layer's row what the trunk might pick after `burst`. */
+/* What the trunk will pick after `burst` under `key`, if the draft layer sees as it does. */
 static int32_t draw_draft(struct session *s,
                           const struct decode_args *a,
                           const int32_t *burst,
                           int n,
+                          uint64_t key,
                           const float *hidden)
 {
     struct spec *p = &s->spec;
@@ -94,106 +188,130 @@ static int32_t draw_draft(struct session *s,
     past.want_logprob = false; /* nobody sees a draft's */
     forward_draft_head(s->g->f, hidden, 1, p->logits);
     s->g->ops->sync(s->g->dev);
-    sampler_shape(&s->sampler, p->logits, a->sampling, &past, &p->q[n]);
-    return dist_draw(&p->q[n], a->rng);
+    sampler_shape(&s->sampler, p->logits, a->sampling, &past, &p->q);
+    return dist_draw(&p->q, key);
 }
 
-static void draft_chain(struct session *s,
-                        const struct decode_args *a,
-                        int n_draft,
-                        int32_t *drafts)
+static void draft_chain(struct session *s, const struct decode_args *a, struct proposal *out)
 {
     struct forward *f = s->g->f;
     const int n_embd = s->g->m->d.n_embd;
     const int64_t pending = s->n_done;
+    struct rng ahead = *a->rng; /* the numbers that spec_accept() will take */
+    const double start_s = clock_now_s();
     const int n_rows = session_draft_rows(s, pending + 1);
     const float *hidden = f->hidden + (size_t)(n_rows - 1) * (size_t)n_embd;
 
-    for (int i = 0; i < n_draft; i++) {
+    for (int i = 0; i < out->n; i++) {
         if (i > 0) {
             const struct span span = session_span(s, pending + i, 1, false);
             const struct step step = {
-                &drafts[i - 1], 1, {&span, 1}
+                &out->ids[i - 1], 1, {&span, 1}
             };
             forward_draft(f, &step, hidden);
             hidden = f->hidden;
         }
-        drafts[i] = draw_draft(s, a, drafts, i, hidden);
+        out->ids[i] = draw_draft(s, a, out->ids, i, rng_u64(&ahead), hidden);
     }
+    spec_costs_draft(&s->g->costs, out->n, clock_now_s() - start_s);
 }
 
-/* ---- verifying ------------------------------------------------------------- */
+enum status spec_propose(struct session *s,
+                         const struct decode_args *a,
+                         int limit,
+                         struct proposal *out,
+                         struct err *e)
+{
+    struct spec *p = &s->spec;
+    const struct spec_costs *c = &s->g->costs;
+    *out = (struct proposal){.n = 0};
+    if (limit <= 0 || !session_has_pending(s)) return QA_OK;
+    p->n_since_plain++;
+    const bool must_measure = c->n_plain < 2 || p->n_since_plain > PLAIN_EVERY;
+    if (must_measure && !c->is_fixed) return QA_OK;
+
+    enum status st = QA_OK;
+    if (p->n_max[DRAFT_COPY] > 0) st = suffix_append(&p->suffix, s->ids.p, s->ids.n, e);
+    if (st) return st;
+    choose(s, limit, out);
+    if (out->n == 0) return QA_OK;
+    st = cache_reserve(&s->cache, QA_MIN(s->n_mtp, s->n_done), s->n_done + out->n + 1, e);
+    if (!st) st = ids_reserve(&s->ids, BURST_MAX, e);
+    if (!st && out->source == DRAFT_LAYER) draft_chain(s, a, out);
+    return st;
+}
+
+/* ---- verifying and keeping --------------------------------------------------- */
 
 /* Trunk over the pending token and the drafts; rows of logits into s->logits. */
-static void verify_rows(struct session *s, const int32_t *drafts, int n_draft)
+static void verify_rows(struct session *s, const struct proposal *what)
 {
     int32_t ids[TRIAL_ROWS];
+    const int n_rows = what->n + 1;
     ids[0] = s->ids.p[s->n_done];
-    memcpy(ids + 1, drafts, (size_t)n_draft * sizeof *drafts);
-    const struct span span = session_span(s, s->n_done, n_draft + 1, true);
+    memcpy(ids + 1, what->ids, (size_t)what->n * sizeof *ids);
+    const struct span span = session_span(s, s->n_done, n_rows, true);
     const struct step step = {
-        ids, n_draft + 1, {&span, 1}
+        ids, n_rows, {&span, 1}
     };
 
     forward_trunk(s->g->f, &step);
-    forward_head(s->g->f, s->g->f->hidden, n_draft + 1, s->logits);
+    forward_head(s->g->f, s->g->f->hidden, n_rows, s->logits);
     s->g->ops->sync(s->g->dev);
 }
 
-static void take(struct session *s, struct burst *b, const float *row, int32_t id)
-{
-    b->logprob[b->n] = sampler_logprob(&s->sampler, row, id);
-    b->ids[b->n++] = id;
-}
-
-/* Fill the burst; returns how many drafts stand.  The last of them may be a stop
- * token: nothing follows it then. */
-static int accept_drafts(struct session *s,
-                         const struct decode_args *a,
-                         const int32_t *drafts,
-                         int n_draft,
-                         struct burst *b)
+int spec_accept(struct session *s,
+                const struct decode_args *a,
+                const struct proposal *what,
+                struct burst *b)
 {
     for (int j = 0;; j++) {
         const float *row = session_row(s, j);
-        const struct sampler_past past = session_past(s, a, b->ids, b->n);
-        sampler_shape(&s->sampler, row, a->sampling, &past, &s->target);
-        const bool stands = j < n_draft && sampler_accept(&s->sampler, &s->target,
-                                                          &s->spec.q[j], drafts[j], a->rng);
-        take(s, b, row, stands ? drafts[j] : dist_draw(&s->target, a->rng));
+        session_pick(s, a, row, b);
+        const bool stands = j < what->n && b->ids[j] == what->ids[j];
         if (!stands) return j;
-        if (engine_is_stop(s->g, drafts[j])) return j + 1;
+        if (engine_is_stop(s->g, b->ids[j])) return j + 1; /* nothing follows it */
     }
 }
 
-enum status spec_decode(struct session *s,
-                        const struct decode_args *a,
-                        int n_draft,
-                        struct burst *out,
-                        struct err *e)
+static void count(struct session *s, const struct proposal *what, int n_stood)
 {
-    const int64_t n = s->n_done;
-    ASSERT(n_draft >= 1 && n_draft <= DRAFT_MAX && session_has_pending(s));
-    enum status st = cache_reserve(&s->cache, QA_MIN(s->n_mtp, n), n + n_draft + 1, e);
-    if (st) return st;
-    st = ids_reserve(&s->ids, BURST_MAX, e);
-    if (st) return st;
+    struct draft_stats *d = &s->stats.draft[what->source];
+    for (int i = 0; i < what->n; i++) {
+        d->drafted[i]++;
+        d->accepted[i] += i < n_stood;
+    }
+    s->stats.n_drafted += (uint64_t)what->n;
+    s->stats.n_accepted += (uint64_t)n_stood;
+}
 
-    int32_t drafts[DRAFT_MAX];
-    draft_chain(s, a, n_draft, drafts);
-    verify_rows(s, drafts, n_draft);
-    const int n_stood = accept_drafts(s, a, drafts, n_draft, out);
-
-    const struct span kept = session_span(s, n, n_stood + 1, false);
+void spec_keep(struct session *s,
+               const struct proposal *what,
+               int n_stood,
+               const struct burst *b)
+{
+    struct err none = {0};
+    const struct span kept = session_span(s, s->n_done, n_stood + 1, false);
     forward_keep(s->g->f, (struct spans){&kept, 1});
     session_keep_hidden(s, n_stood + 1);
-    s->n_done = n + n_stood + 1;
+    s->n_done += n_stood + 1;
     s->i_logits = n_stood;
-    st = ids_add(&s->ids, out->ids, (size_t)out->n, e);
-    ASSERT(st == QA_OK); /* room was made before anything moved */
+    const enum status st = ids_add(&s->ids, b->ids, (size_t)b->n, &none);
+    ASSERT(st == QA_OK); /* spec_propose() made room */
+    /* While copies do the work the draft layer follows in batches. */
+    if (s->hidden && s->n_hidden > TRIAL_ROWS) session_draft_rows(s, s->n_done);
+    count(s, what, n_stood);
+    spec_learn(&s->spec, what, n_stood);
+}
 
-    s->stats.n_drafted += (uint64_t)n_draft;
-    s->stats.n_accepted += (uint64_t)n_stood;
-    spec_learn(&s->spec, n_draft, n_stood);
-    return QA_OK;
+void spec_decode(struct session *s,
+                 const struct decode_args *a,
+                 const struct proposal *what,
+                 struct burst *out)
+{
+    const double start_s = clock_now_s();
+    verify_rows(s, what);
+    const int n_stood = spec_accept(s, a, what, out);
+    spec_keep(s, what, n_stood, out);
+    spec_costs_step(&s->g->costs, what->n + 1, clock_now_s() - start_s);
 }

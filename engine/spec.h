@@ -1,28 +1,65 @@
-/* spec.h - speculation: draft a chain with the draft layer, verify it in one pass.
+/* spec.h - speculation: propose tokens, verify them in one pass, keep what stands.
  *
- * How many tokens to draft follows from how often drafts stood lately and from what
- * a draft and a verified row cost in weight bytes.  Both are counts, not clocks: the
- * same run drafts the same way everywhere. */
+ * One round of a session with a pending token (spec.c):
+ *     spec_propose   drafts from the source that promises most, or none
+ *     verify         the trunk reads [pending, drafts] as a trial     (caller's step)
+ *     spec_accept    which drafts stand; fills the burst
+ *     spec_keep      the session moves on over what stands
+ * spec_decode() is the four for a session alone in its step.
+ *
+ * Drafts never change the text, sampled or greedy: the token at a place follows
+ * from its logits and one number of the caller's generator (dist_draw), and a draft
+ * stands when it is that token.  So lengths may follow the clock.
+ *
+ * Both sources adapt: the length of a chain is the one that yields most tokens per
+ * second, by the running acceptance of the source and by running means of what a
+ * plain step, a draft and a further row in a step took.  Below break-even a source
+ * pauses and is tried again with one draft. */
 #ifndef QA_SPEC_H
 #define QA_SPEC_H
 
 #include "engine/sampler.h"
+#include "engine/suffix.h"
 
-enum { DRAFT_MAX = BURST_MAX - 1 };
+/* Seconds, running means.  Shared by the sessions of an engine. */
+struct spec_costs {
+    double plain_s; /* a step of one row, its pick included                       */
+    double row_s;   /* each further row of a step                                 */
+    double draft_s; /* one token drafted by the draft layer                       */
+    int n_plain;    /* plain steps measured: at first, and from time to time, a step
+                         is plain for the sake of the measurement                   */
+    int n_row, n_draft;
+    bool is_fixed; /* values are given and stay: nothing is measured               */
+};
+/* A step of n_rows rows of one session alone took `seconds`, drafting not counted. */
+void spec_costs_step(struct spec_costs *c, int n_rows, double seconds);
+void spec_costs_draft(struct spec_costs *c, int n_drafts, double seconds);
+
+/* Acceptance is learnt apart for short, long and very long matches. */
+enum { MATCH_CLASSES = 3 };
 
 struct spec {
-    int n_max; /* longest chain asked for, 0 to DRAFT_MAX                        */
-    /* Costs in units of one plain token.  A chain of m costs 1 + m (draft + row). */
-    double cost_draft, cost_row;
-    double rate;              /* running mean: a draft stands, given that those before it did */
-    int n_paused;             /* plain tokens since drafting stopped paying                  */
-    struct dist q[DRAFT_MAX]; /* what each draft was drawn from                  */
-    float *logits;            /* [V], device                                    */
+    int n_max[DRAFT_SOURCES]; /* longest proposal of each source, 0: not in use      */
+    double layer_rate;        /* running mean: a draft stands, given that those before it did */
+    double copy_rate[MATCH_CLASSES];
+    int n_paused[DRAFT_SOURCES]; /* steps since the source stopped paying             */
+    int n_since_plain;           /* steps since the last plain one                    */
+    struct suffix suffix;
+    struct dist q; /* of the draft layer's row */
+    float *logits; /* [V], device; NULL without the draft layer                      */
 };
 
-/* Length of the next chain, 0 to limit. */
-int spec_length(struct spec *p, int limit);
-/* What became of a chain: the first n_stood stood, the next one (if any) did not. */
-void spec_learn(struct spec *p, int n_drafted, int n_stood);
+struct proposal {
+    enum draft_source source;
+    int n; /* 0: this step is plain */
+    int32_t ids[DRAFT_MAX];
+    size_t n_match; /* DRAFT_COPY: length of the match */
+};
+
+/* Tokens per plain step's time that the best chain of 1 to max drafts yields, when each stands
+ * with `rate` and costs `cost` of a plain step; *length is 0 and the result 1 when none pays. */
+double spec_best_chain(double rate, double cost, int max, int *length);
+/* What became of a proposal: the first n_stood stood, the next one (if any) did not. */
+void spec_learn(struct spec *p, const struct proposal *what, int n_stood);
 
 #endif

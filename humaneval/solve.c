@@ -226,7 +226,8 @@ static enum status open_session(struct session **s,
     enum status st = engine_encode(v->engine, t->prompt, SPECIAL_NONE, &ids, e);
     int64_t cap = v->ctx_tokens ? v->ctx_tokens : (int64_t)ids.n + VANILLA_TOKENS + BURST_MAX;
     cap = QA_MIN(cap, (int64_t)engine_info(v->engine)->n_ctx_train);
-    const struct session_opts so = {.cap_tokens = cap, .n_draft = v->n_draft};
+    const struct session_opts so = {
+        .cap_tokens = cap, .n_draft = v->n_draft, .n_copy = v->n_copy};
     if (!st) st = session_open(s, v->engine, &so, e);
     if (!st) st = session_append(*s, ids.p, ids.n, e);
     ids_release(&ids);

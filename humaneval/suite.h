@@ -64,7 +64,7 @@ struct solver {
  * as base models are measured. */
 struct vanilla {
     struct engine *engine; /* borrowed */
-    int n_draft;
+    int n_draft, n_copy;
     int64_t ctx_tokens; /* 0: what the task needs */
 };
 enum status vanilla_solve(void *vanilla,

@@ -10,6 +10,12 @@ uint32_t rng_u32(struct rng *r)
     return (mixed >> turn) | (mixed << ((32u - turn) & 31u));
 }
 
+uint64_t rng_u64(struct rng *r)
+{
+    const uint64_t hi = rng_u32(r);
+    return hi << 32 | rng_u32(r);
+}
+
 void rng_init(struct rng *r, uint64_t seed, uint64_t stream)
 {
     r->state = 0;

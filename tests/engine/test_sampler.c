@@ -229,52 +229,75 @@ static double chi_square(const int *seen, const double *p, int n, int n_draws)
     return sum;
 }
 
-static void draws_follow_the_distribution_and_the_seed(void **state)
+static void draws_follow_the_distribution_and_the_key(void **state)
 {
     enum { N = 20000 };
     const struct sampling p = plain(1);
     const struct dist *d = shape(*state, &p);
-    struct rng r, again;
+    struct rng r;
     int seen[V] = {0};
     double want[V];
     rng_init(&r, 42, 1);
-    rng_init(&again, 42, 1);
     for (int i = 0; i < N; i++) {
-        const int32_t id = dist_draw(d, &r);
+        const uint64_t key = rng_u64(&r);
+        const int32_t id = dist_draw(d, key);
         seen[id]++;
-        assert_int_equal(id, dist_draw(d, &again));
+        assert_int_equal(id, dist_draw(d, key));
     }
     for (int i = 0; i < V; i++)
         want[i] = softmax(LOGITS, i, 1);
     assert_true(chi_square(seen, want, V, N) < 20.5); /* 5 degrees: p = 0.001 */
 }
 
-static void accepting_drafts_leaves_the_target_distribution(void **state)
+static void draws_of_a_large_vocabulary_follow_the_distribution(void **state)
+{
+    enum { N = 40000, LARGE = 3000, CELLS = 30 };
+    (void)state;
+    struct dist d;
+    struct rng r;
+    int seen[CELLS] = {0};
+    double want[CELLS] = {0}, sum = 0;
+    OK(dist_init(&d, LARGE, ok));
+    for (int i = 0; i < LARGE; i++)
+        sum += 1.0 / (3 + i);
+    for (d.n = 0; d.n < LARGE; d.n++) {
+        const double p = 1.0 / (3 + d.n) / sum;
+        d.c[d.n] = (struct candidate){d.n * 83, (float)p};
+        want[d.n % CELLS] += p;
+    }
+    rng_init(&r, 4, 1);
+    for (int i = 0; i < N; i++)
+        seen[dist_draw(&d, rng_u64(&r)) / 83 % CELLS]++;
+    assert_true(chi_square(seen, want, CELLS, N) < 58.3); /* 29 degrees: p = 0.001 */
+    dist_release(&d);
+}
+
+static void like_distributions_mostly_draw_the_same(void **state)
 {
     enum { N = 40000 };
-    struct bench *b = *state;
+    (void)state;
     static const double P[V] = {0.05, 0.4, 0.1, 0.25, 0.2, 0},
-                        Q[V] = {0.3, 0.1, 0.1, 0, 0.1, 0.4};
+                        Q[V] = {0.1, 0.35, 0.1, 0.2, 0.15, 0.1};
     struct dist p, q;
     struct rng r;
-    int seen[V] = {0}, n_accepted = 0;
+    int seen[V] = {0}, n_same = 0;
     OK(dist_init(&p, V, ok));
     OK(dist_init(&q, V, ok));
+    p.n = q.n = 0;
+    for (int32_t i = 0; i < V; i++) {
+        if (P[i] > 0) p.c[p.n++] = (struct candidate){i, (float)P[i]};
+        if (Q[i] > 0) q.c[q.n++] = (struct candidate){i, (float)Q[i]};
+    }
     rng_init(&r, 9, 1);
     for (int k = 0; k < N; k++) {
-        p.n = q.n = 0;
-        for (int32_t i = 0; i < V; i++) {
-            if (P[i] > 0) p.c[p.n++] = (struct candidate){i, (float)P[i]};
-            if (Q[i] > 0) q.c[q.n++] = (struct candidate){i, (float)Q[i]};
-        }
-        const int32_t draft = dist_draw(&q, &r);
-        const bool stands = sampler_accept(&b->s, &p, &q, draft, &r);
-        n_accepted += stands;
-        seen[stands ? draft : dist_draw(&p, &r)]++;
+        const uint64_t key = rng_u64(&r);
+        const int32_t id = dist_draw(&p, key);
+        n_same += id == dist_draw(&q, key);
+        seen[id]++;
     }
-    assert_int_equal(seen[5], 0);
     assert_true(chi_square(seen, P, V, N) < 18.5); /* 4 degrees: p = 0.001 */
-    assert_near((double)n_accepted / N, 0.05 + 0.1 + 0.1 + 0.1, 0.01); /* sum of min */
+    /* total variation 0.15: at least 0.85 / 1.15 = 0.739, at most 0.85 */
+    assert_true(n_same > 0.735 * N && n_same < 0.855 * N);
     dist_release(&p);
     dist_release(&q);
 }
@@ -293,8 +316,9 @@ int main(void)
         cmocka_unit_test(masked_tokens_have_no_share),
         cmocka_unit_test(log_probabilities_know_the_mask_but_not_temperature_or_penalties),
         cmocka_unit_test(rows_that_are_not_numbers_still_give_an_id),
-        cmocka_unit_test(draws_follow_the_distribution_and_the_seed),
-        cmocka_unit_test(accepting_drafts_leaves_the_target_distribution),
+        cmocka_unit_test(draws_follow_the_distribution_and_the_key),
+        cmocka_unit_test(draws_of_a_large_vocabulary_follow_the_distribution),
+        cmocka_unit_test(like_distributions_mostly_draw_the_same),
     };
     return cmocka_run_group_tests(tests, open_bench, close_bench);
 }
