@@ -8,11 +8,54 @@
 
 /* ---- the session of a run ---- */
 
+/* In the steps that the engine takes itself, told in between: a long prompt takes its
+ * time. */
+static enum status append_steps(struct run *r, const struct ids *ids, struct err *e)
+{
+    enum { STEP = 512 };
+    struct session *s = r->a->session;
+    enum status st = QA_OK;
+    if ((int64_t)ids->n > session_cap_tokens(s) - session_n_tokens(s)) {
+        return err_set(e, QA_E_LIMIT, "%zu more tokens do not fit the context", ids->n);
+    }
+    for (size_t i = 0; i < ids->n && !st; i += STEP) {
+        if (ids->n > STEP) {
+            run_event(r, &(struct agent_event){.type = AGENT_PREFILL,
+                                               .n_tokens = (int64_t)i,
+                                               .n_total = (int64_t)ids->n});
+        }
+        st = session_append(s, ids->p + i, QA_MIN(ids->n - i, (size_t)STEP), e);
+    }
+    return st;
+}
+
+/* A conversation goes on after a stop, so nothing may stand there by half. */
+static enum status finish_append(struct run *r,
+                                 const struct ids *ids,
+                                 size_t n_done,
+                                 struct err *e)
+{
+    enum status st = QA_E_STOP;
+    while (st == QA_E_STOP) {
+        const int64_t before = session_n_tokens(r->a->session);
+        engine_stop_clear();
+        st = session_append(r->a->session, ids->p + n_done, ids->n - n_done, e);
+        n_done += (size_t)(session_n_tokens(r->a->session) - before);
+    }
+    return st;
+}
+
 enum status run_append(struct run *r, struct chat_text *t, const char *what, struct err *e)
 {
     struct ids ids = {0};
+    const int64_t before = session_n_tokens(r->a->session);
+    bool is_stopped = false;
     enum status st = chat_encode(r->a->opts.engine, t, &ids, e);
-    if (!st && ids.n) st = session_append(r->a->session, ids.p, ids.n, e);
+    if (!st && ids.n) st = append_steps(r, &ids, e);
+    if (st == QA_E_STOP && r->talk && r->has_mark) {
+        is_stopped = true;
+        st = finish_append(r, &ids, (size_t)(session_n_tokens(r->a->session) - before), e);
+    }
     if (!st && ids.n && r->log) {
         transcript_add(r->log, "append",
                        json_pack("{s:i, s:s, s:o, s:o}", "iteration", r->iteration, "what",
@@ -21,7 +64,7 @@ enum status run_append(struct run *r, struct chat_text *t, const char *what, str
     }
     ids_release(&ids);
     if (!st) chat_text_reset(t);
-    return st;
+    return st ? st : is_stopped ? err_set(e, QA_E_STOP, "stopped") : QA_OK;
 }
 
 /* Close the model's turn in `pending`: what follows is somebody else's. */

@@ -196,6 +196,13 @@ void agent_close(struct agent *a)
     free(a);
 }
 
+void run_set(struct agent *a, const struct agent_limits *limits, const struct sampling *s)
+{
+    a->opts.limits = *limits;
+    a->opts.sampling = *s;
+    a->chat.want_think = is_thinking_on(a);
+}
+
 void agent_set_session_path(struct agent *a, const char *path)
 {
     free(a->session_path);
@@ -223,7 +230,10 @@ static struct plan plan_turn(const struct run *r)
      * answers at once unless it is the first thing the model says. */
     p.is_thinking = a->chat.want_think && (!p.is_last || r->is_at_task);
     p.opens_code = p.is_answer && r->task.wants_code;
-    p.max_tokens = cap - session_n_tokens(a->session) - (p.is_answer ? 0 : reserve);
+    p.max_tokens = cap - session_n_tokens(a->session) -
+                   (!p.is_answer ? reserve
+                    : r->talk    ? CLOSE_RESERVE
+                                 : 0);
     p.think_tokens = budget > 0 ? budget : a->is_tiny ? TINY_THINK : INT32_MAX;
     if (p.is_answer && !r->is_at_task) p.think_tokens = QA_MIN(p.think_tokens, RECAP_THINK);
     p.think_tokens = (int)QA_MIN((int64_t)p.think_tokens, QA_MAX(p.max_tokens / 2, 1));
@@ -386,7 +396,7 @@ static void log_start(struct run *r, struct str task)
 {
     const struct agent *a = r->a;
     const struct engine_info *info = engine_info(a->opts.engine);
-    if (!r->log) return;
+    if (!r->log || r->talk) return;
     transcript_add(
         r->log, "start",
         json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:s, s:i, s:f, s:I, s:o, s:o}", "model",
@@ -402,7 +412,8 @@ static void log_start(struct run *r, struct str task)
 static enum status open_log(struct run *r, struct err *e)
 {
     uint64_t n_torn = 0;
-    if (!r->a->session_path) return QA_OK;
+    if (r->talk) r->log = r->talk->log;
+    if (r->talk || !r->a->session_path) return QA_OK;
     const enum status st = transcript_open(&r->log, r->a->session_path, &n_torn, e);
     if (!st && n_torn) {
         run_notice(r, "session log: a torn last line of %llu bytes was cut off",
@@ -411,21 +422,22 @@ static enum status open_log(struct run *r, struct err *e)
     return st;
 }
 
-/* The task behind the prefix, and a mark behind that. */
+/* The task behind the prefix (a message: behind the conversation), and a mark behind
+ * that. */
 static enum status add_task(struct run *r, struct str task, struct err *e)
 {
     struct agent *a = r->a;
     const int64_t cap = session_cap_tokens(a->session);
     const int64_t before = session_n_tokens(a->session);
     enum status st = QA_OK;
-    if (before != a->n_prefix) st = session_rewind(a->session, a->mark, e);
+    if (!r->talk && before != a->n_prefix) st = session_rewind(a->session, a->mark, e);
     if (st) return st;
-    r->result->n_reused_tokens = a->n_prefix;
+    const int64_t kept = session_n_tokens(a->session);
+    r->result->n_reused_tokens = kept;
     run_add_user(r, task);
     struct ids ids = {0};
     st = chat_encode(a->opts.engine, &r->pending, &ids, e);
-    const int64_t need =
-        a->n_prefix + (int64_t)ids.n + QA_MIN((int64_t)ANSWER_RESERVE, cap / 4);
+    const int64_t need = kept + (int64_t)ids.n + QA_MIN((int64_t)ANSWER_RESERVE, cap / 4);
     ids_release(&ids);
     if (st) return st;
     if (need > cap) {
@@ -438,6 +450,7 @@ static enum status add_task(struct run *r, struct str task, struct err *e)
     st = run_append(r, &r->pending, "task", e);
     if (!st) st = session_mark(a->session, &r->mark, e);
     r->has_mark = !st;
+    if (r->talk) r->talk->has_message = r->has_mark;
     return st;
 }
 
@@ -517,23 +530,24 @@ static void release_run(struct run *r)
     chat_text_release(&r->pending);
     ids_release(&r->name);
     candidate_release(&r->best);
-    transcript_close(r->log);
+    if (!r->talk) transcript_close(r->log);
     tried_release(&r->tried);
     free(r->prose);
     free(r->last_code);
     free(r->last_result);
 }
 
-enum status agent_run(struct agent *a,
-                      struct str task,
-                      const char *entry_point,
-                      struct agent_result *out,
-                      struct err *e)
+enum status run_task(struct agent *a,
+                     struct run_talk *talk,
+                     struct str task,
+                     const char *entry_point,
+                     struct agent_result *out,
+                     struct err *e)
 {
     struct agent_result result = {0};
     struct err own = {0};
     enum budget_end spent = BUDGET_LEFT;
-    struct run r = {.a = a, .result = &result, .is_at_task = true};
+    struct run r = {.a = a, .talk = talk, .result = &result, .is_at_task = true};
     r.stats = session_stats(a->session);
     task = chat_trim(task);
     task_read(&r.task, task, entry_point);
@@ -553,6 +567,7 @@ enum status agent_run(struct agent *a,
     }
     fill_stats(&r);
     if (!st) st = judge_finish(&r, spent, &own);
+    if (!st && talk && talk->has_message) st = run_settle(&r, &own);
     if (st) {
         run_notice(&r, "%s", own.text);
         result.outcome = AGENT_FAILED;
@@ -568,4 +583,13 @@ fail:
     release_run(&r);
     if (e) *e = own;
     return st;
+}
+
+enum status agent_run(struct agent *a,
+                      struct str task,
+                      const char *entry_point,
+                      struct agent_result *out,
+                      struct err *e)
+{
+    return run_task(a, NULL, task, entry_point, out, e);
 }

@@ -38,6 +38,7 @@ bool agent_retry_of(const char *name, enum agent_retry *r); /* false: no such po
 /* What happens, as it happens.  Text is borrowed for the call. */
 enum agent_event_type {
     AGENT_STARTED,        /* n_tokens: prompt, n_reused: already computed           */
+    AGENT_PREFILL,        /* a long prompt: n_tokens of n_total are computed        */
     AGENT_ITERATION,      /* iteration: 1..                                         */
     AGENT_THINK,          /* text: more thinking                                    */
     AGENT_TEXT,           /* text: more of the answer text                          */
@@ -54,7 +55,7 @@ struct agent_event {
     enum agent_event_type type;
     int iteration;
     struct str text;
-    int64_t n_tokens, n_reused;
+    int64_t n_tokens, n_reused, n_total;
     double t_s; /* since agent_run began, monotonic */
     const struct run_result *run;
     const struct agent_result *result;

@@ -34,8 +34,17 @@ struct candidate {
 };
 void candidate_release(struct candidate *c);
 
+/* A run inside a conversation (talk.c): it starts behind what was said before, and
+ * leaves the session with every turn closed. */
+struct run_talk {
+    struct transcript *log; /* borrowed; in place of the agent's own; may be NULL     */
+    bool has_message;       /* out: the message stands in the session; false: it did
+                             * not fit or was stopped, and part of it may stand there  */
+};
+
 struct run {
     struct agent *a;
+    struct run_talk *talk; /* NULL: a task by itself */
     struct task task;
     struct ids name; /* of the task, as it follows "def" */
     struct budget budget;
@@ -68,12 +77,28 @@ void run_event(struct run *r, struct agent_event *ev);
 void run_emit(struct run *r, enum agent_event_type type, struct str text);
 void run_notice(struct run *r, const char *fmt, ...) PRINTF(2, 3);
 
-enum { ANSWER_RESERVE = 1024 }; /* tokens of context kept for an answer step */
+enum {
+    ANSWER_RESERVE = 1024, /* tokens of context kept for an answer step             */
+    CLOSE_RESERVE = 64,    /* in a conversation: for the end of an answer cut short */
+};
+
+/* ---- agent.c ---- */
+
+/* agent_run, and with `talk` a message of a conversation. */
+enum status run_task(struct agent *a,
+                     struct run_talk *talk,
+                     struct str task,
+                     const char *entry_point,
+                     struct agent_result *out,
+                     struct err *e) MUST_USE;
+/* Other settings for the next run. */
+void run_set(struct agent *a, const struct agent_limits *limits, const struct sampling *s);
 
 /* ---- act.c ---- */
 
 /* Encode and append t, log it, and empty it.  QA_E_LIMIT: it does not fit; nothing was
- * appended. */
+ * appended.  QA_E_STOP: in a conversation all of it stands there nevertheless, unless it
+ * was the message. */
 enum status run_append(struct run *r,
                        struct chat_text *t,
                        const char *what,
@@ -87,6 +112,12 @@ enum status run_handle_turn(struct run *r,
                             struct turn *t,
                             bool is_answer,
                             struct err *e) MUST_USE;
+
+/* ---- settle.c ---- */
+
+/* Close what a run of a conversation left open: results that were not yet appended, a
+ * turn that was cut, an answer that is not the model's last text. */
+enum status run_settle(struct run *r, struct err *e) MUST_USE;
 
 /* ---- judge.c ---- */
 

@@ -50,7 +50,8 @@ static void on_event(void *ctx, const struct agent_event *ev)
     assert_int_equal(p->n_done, 0); /* nothing comes after the end */
     p->last_t_s = ev->t_s;
     switch (ev->type) {
-    case AGENT_STARTED: break;
+    case AGENT_STARTED:
+    case AGENT_PREFILL: break;
     case AGENT_ITERATION: p->n_iterations++; break;
     case AGENT_THINK: str_buf_add(&p->think, ev->text); break;
     case AGENT_TEXT: str_buf_add(&p->text, ev->text); break;
