@@ -548,6 +548,7 @@ enum status run_task(struct agent *a,
     struct err own = {0};
     enum budget_end spent = BUDGET_LEFT;
     struct run r = {.a = a, .talk = talk, .result = &result, .is_at_task = true};
+    r.is_sampled = talk && talk->wants_other;
     r.stats = session_stats(a->session);
     task = chat_trim(task);
     task_read(&r.task, task, entry_point);

@@ -39,6 +39,7 @@ bool agent_retry_of(const char *name, enum agent_retry *r); /* false: no such po
 enum agent_event_type {
     AGENT_STARTED,        /* n_tokens: prompt, n_reused: already computed           */
     AGENT_PREFILL,        /* a long prompt: n_tokens of n_total are computed        */
+    AGENT_COMPACTED,      /* text: the summary; n_total tokens became n_tokens      */
     AGENT_ITERATION,      /* iteration: 1..                                         */
     AGENT_THINK,          /* text: more thinking                                    */
     AGENT_TEXT,           /* text: more of the answer text                          */

@@ -38,6 +38,7 @@ void candidate_release(struct candidate *c);
  * leaves the session with every turn closed. */
 struct run_talk {
     struct transcript *log; /* borrowed; in place of the agent's own; may be NULL     */
+    bool wants_other;       /* another answer than before: thinking is sampled         */
     bool has_message;       /* out: the message stands in the session; false: it did
                              * not fit or was stopped, and part of it may stand there  */
 };

@@ -150,6 +150,7 @@ void eval_view_agent(void *view, const struct agent_event *ev)
     case AGENT_ITERATION_DONE: v->n_tokens += ev->n_tokens; break;
     case AGENT_STARTED:
     case AGENT_PREFILL:
+    case AGENT_COMPACTED:
     case AGENT_TOOL_DONE:
     case AGENT_NOTICE:
     case AGENT_ANSWER:

@@ -159,7 +159,8 @@ static void json_event(void *ctx, const struct agent_event *ev)
     case AGENT_STARTED:
         put(s, "session.started", ev, json_pack("{s:I}", "n_reused", (json_int_t)ev->n_reused));
         break;
-    case AGENT_PREFILL: break; /* for a person to watch */
+    case AGENT_PREFILL:
+    case AGENT_COMPACTED: break; /* of conversations */
     case AGENT_ITERATION: put(s, "iteration.started", ev, NULL); break;
     case AGENT_THINK: put_text(s, "think.delta", ev); break;
     case AGENT_TEXT: put_text(s, "text.delta", ev); break;

@@ -239,7 +239,8 @@ void view_event(void *ctx, const struct agent_event *ev)
     struct view *v = ctx;
     switch (ev->type) {
     case AGENT_STARTED:
-    case AGENT_PREFILL: break;
+    case AGENT_PREFILL:
+    case AGENT_COMPACTED: break;
     case AGENT_ITERATION:
         end_part(v);
         v->turn_start_s = ev->t_s;

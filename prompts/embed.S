@@ -12,4 +12,5 @@ qa_prompt_\name\()_end:
     prompt tools
     prompt humaneval
     prompt check
+    prompt summary
     .section .note.GNU-stack,"",@progbits

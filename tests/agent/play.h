@@ -2,30 +2,7 @@
 #ifndef QA_TEST_PLAY_H
 #define QA_TEST_PLAY_H
 
-#include "agent/agent.h"
-#include "agent/chat.h"
-#include "engine/base/file.h"
-#include "prompts/prompts.h"
-#include "tests/fake/fake.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#define CALL(code)                                                    \
-    "<tool_call>\n<function=code_execution>\n<parameter=code>\n" code \
-    "\n</parameter>\n</function>\n</tool_call>"
-#define GOOD        "def double(x):\n    return 2 * x"
-#define BAD         "def double(x):\n    return x + 2"
-#define BLOCK(code) "```python\n" code "\n```"
-/* An answer step: the fence is opened for the model when it closes its thinking. */
-#define OPENED(code) "\n</think>" code "\n```"
-
-static const char TASK[] = "Write a function `double(x)`. For example, double(3) returns 6.";
+#include "tests/agent/tape.h"
 
 /* One run with its tape, and everything that was told. */
 struct play {
@@ -51,7 +28,8 @@ static void on_event(void *ctx, const struct agent_event *ev)
     p->last_t_s = ev->t_s;
     switch (ev->type) {
     case AGENT_STARTED:
-    case AGENT_PREFILL: break;
+    case AGENT_PREFILL:
+    case AGENT_COMPACTED: break;
     case AGENT_ITERATION: p->n_iterations++; break;
     case AGENT_THINK: str_buf_add(&p->think, ev->text); break;
     case AGENT_TEXT: str_buf_add(&p->text, ev->text); break;
