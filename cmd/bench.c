@@ -123,7 +123,7 @@ static enum status read_mix(struct bench *b, struct err *e)
     int64_t n_experts = 0, n_used = 0;
     const struct str tiny = {(const char *)qa_tiny_gguf,
                              (size_t)(qa_tiny_gguf_end - qa_tiny_gguf)};
-    const enum status st = b->o.model.model ? gguf_open(&f, b->o.model.model, e)
+    const enum status st = b->o.model.model ? gguf_open(&f, b->o.model.model, false, e)
                                             : gguf_open_bytes(&f, tiny, "embedded model", e);
     if (st) return st;
     snprintf(key, sizeof key, "%s.expert_count", i->arch);

@@ -215,7 +215,7 @@ int inspect_main(int argc, char **argv)
     struct gguf *g;
     enum status st;
     if (o.path) {
-        st = gguf_open(&g, o.path, &e);
+        st = gguf_open(&g, o.path, false, &e);
     } else {
         const struct str bytes = {qa_tiny_gguf, (size_t)(qa_tiny_gguf_end - qa_tiny_gguf)};
         st = gguf_open_bytes(&g, bytes, "(embedded)", &e);

@@ -211,7 +211,8 @@ static const struct argp_option MODEL_OPTIONS[] = {
     {"copy",                                                                                      KEY_COPY, "N", 0,
      "tokens proposed per step by copying from the context where it repeats itself, 0 = off "
      "(default 8)", 0},
-    {"mmap",                                                                                      KEY_MMAP, 0, 0, "map the weights (this version always does)", 0},
+    {"mmap",                                                                                      KEY_MMAP, 0, 0,
+     "map the weights instead of reading them (less memory, slower at first)", 0},
     {"no-mmap",                                                                               KEY_NO_MMAP, 0, OPTION_HIDDEN, 0, 0},
     {"temp",                                                                                 KEY_TEMP, "X", 0, "temperature; 0 = greedy", 0},
     {"top-p",                                         KEY_TOP_P, "X", 0, "nucleus sampling", 0},

@@ -4,6 +4,7 @@
 #include "engine/base/clock.h"
 #include "engine/tiny/tiny.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -36,9 +37,25 @@ static void announce(const struct engine_info *i, bool is_embedded)
                 (double)i->n_params * 1e-6);
         return;
     }
-    fprintf(stderr, "qagent: %s, %.2f B parameters, %.2f GB, %d threads, kernels %s, %.1f s\n",
+    char how[64] = "mapped"; /* how the weights came */
+    if (i->read_bytes) {
+        snprintf(how, sizeof how, "read at %.2f GB/s",
+                 (double)i->read_bytes * 1e-9 / i->read_s);
+    }
+    fprintf(stderr,
+            "qagent: %s, %.2f B parameters, %.2f GB %s, %d threads, kernels %s, %.1f s\n",
             *i->name ? i->name : i->arch, (double)i->n_params * 1e-9,
-            (double)i->weight_bytes * 1e-9, i->n_threads, i->kernels, i->load_s);
+            (double)i->weight_bytes * 1e-9, how, i->n_threads, i->kernels, i->load_s);
+}
+
+/* A page of a mapped file that cannot be read: no call returns to say so. */
+static void on_bus_error(int sig)
+{
+    static const char LINE[] =
+        "qagent: the mapped model cannot be read any more: cut off, or its disk failed\n";
+    (void)sig;
+    (void)!write(STDERR_FILENO, LINE, sizeof LINE - 1);
+    _exit(EXIT_MODEL);
 }
 
 int run_open_engine(struct engine **out, const struct model_opts *o, bool is_quiet)
@@ -55,6 +72,7 @@ int run_open_engine(struct engine **out, const struct model_opts *o, bool is_qui
     eo.kv_k = o->kv_k;
     eo.kv_v = o->kv_v;
     eo.want_mmap = o->want_mmap;
+    if (o->want_mmap) signal(SIGBUS, on_bus_error);
     eo.want_draft = o->n_draft != 0;
     if (!is_quiet && isatty(STDERR_FILENO)) {
         eo.progress = (struct engine_progress){.report = draw_bar, .ctx = &bar};

@@ -2,6 +2,7 @@
  *
  * Everything that later arithmetic relies on is checked here, so that the rest of
  * the engine may trust struct dims. */
+#include "engine/foreign.h"
 #include "engine/model.h"
 
 #include <math.h>
@@ -363,7 +364,8 @@ enum status dims_read(struct dims *out,
     struct keys k = {.file = file};
     double eps = 0;
 
-    enum status st = read_arch(file, &k.arch, e);
+    enum status st = foreign_check(file, e);
+    if (!st) st = read_arch(file, &k.arch, e);
     if (!st) st = read_vocabulary(file, &d, e);
     if (!st) st = read_layers(&k, &d, e);
     if (!st) st = read_attention(&k, &d, e);

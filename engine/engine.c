@@ -69,7 +69,7 @@ static enum status find_ops(const struct ops **out, const char *name, struct err
 
 static enum status open_file(struct engine *g, const struct engine_opts *o, struct err *e)
 {
-    if (o->model_path) return gguf_open(&g->file, o->model_path, e);
+    if (o->model_path) return gguf_open(&g->file, o->model_path, o->want_mmap, e);
     if (o->model_bytes.p) return gguf_open_bytes(&g->file, o->model_bytes, "embedded model", e);
     return err_set(e, QA_E_USAGE, "no model given");
 }
@@ -110,13 +110,19 @@ static enum status open_parts(struct engine *g, const struct engine_opts *o, str
     st = ops->open(&g->dev, &(struct device_opts){.n_threads = g->info.n_threads}, e);
     if (st) return st;
     g->ops = ops; /* from here on close() releases through it */
-    st = model_open(&g->m, g->file, ops, g->dev, o->want_draft, &o->progress, e);
+    st = model_open(&g->m, g->file, ops, g->dev, o->want_draft, e);
     if (st) return st;
     st = tokenizer_open_gguf(&g->tokenizer, g->file, e);
     if (st) return st;
     st = cache_plan(&g->plan, g->m, o->kv_k, o->kv_v, e);
     if (st) return st;
-    return forward_open(&g->f, g->m, o->kv_k, o->kv_v, PAGE_TOKENS, e);
+    st = forward_open(&g->f, g->m, o->kv_k, o->kv_v, PAGE_TOKENS, e);
+    if (st) return st;
+    struct load_stats read = {0}; /* last: everything else is wrong within a blink */
+    st = model_load(g->m, &o->progress, &read, e);
+    g->info.read_bytes = read.n_bytes;
+    g->info.read_s = read.seconds;
+    return st;
 }
 
 enum status engine_open(struct engine **out, const struct engine_opts *o, struct err *e)

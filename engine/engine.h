@@ -49,7 +49,7 @@ struct engine_opts {
     const char *kernels;    /* "ref", "plain", "avx2", "avx512"; NULL: best here    */
     int n_threads;          /* 0: physical cores this process may use               */
     enum kv_type kv_k, kv_v;
-    bool want_mmap;
+    bool want_mmap;  /* map the file: the page cache holds the weights           */
     bool want_draft; /* load the draft layer when the file has one           */
     struct engine_progress progress;
 };
@@ -70,8 +70,9 @@ struct engine_info {
     uint64_t weight_bytes; /* as stored                                             */
     uint64_t decode_bytes; /* weight bytes one decoded token must read (mean)       */
     uint64_t kv_bytes_per_token;
-    uint64_t state_bytes; /* recurrent state of one session                        */
-    double load_s;
+    uint64_t state_bytes;  /* recurrent state of one session                        */
+    uint64_t read_bytes;   /* weights read into memory; 0: mapped or embedded        */
+    double read_s, load_s; /* for that alone; for all of engine_open()              */
 };
 
 enum status engine_open(struct engine **out,

@@ -1,7 +1,7 @@
 /* gguf.c - reads the GGUF container: bounded, trusts nothing, knows no model. */
 #include "engine/gguf.h"
 
-#include "engine/base/file.h"
+#include "engine/foreign.h"
 #include "engine/quant.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 enum { MAX_PARTS = 999, MAX_NAME_BYTES = 63, MAX_PATH_SHOWN = 90 };
 
 struct part {
-    struct file_map map; /* p NULL for a file in memory */
+    struct file_image image; /* p NULL for a file in memory */
     const uint8_t *p;
     size_t n;
     size_t data_start;
@@ -30,11 +30,14 @@ struct gguf {
     size_t index_size;
 };
 
-/* A reader over one part; `bad` is set once something did not fit. */
+/* A reader over one part; `bad` is set once something did not fit or could not be
+ * read, and then `why` says so. */
 struct reader {
     const uint8_t *p;
     size_t n, at;
     bool bad;
+    struct file_image *image; /* NULL: all bytes are there */
+    struct err why;
 };
 
 static const size_t VALUE_BYTES[GGUF_VALUE_COUNT] = {
@@ -46,6 +49,10 @@ static const size_t VALUE_BYTES[GGUF_VALUE_COUNT] = {
 static const uint8_t *take(struct reader *r, size_t n)
 {
     if (r->bad || n > r->n - r->at) {
+        r->bad = true;
+        return NULL;
+    }
+    if (r->image && file_image_need(r->image, r->at + n, &r->why)) {
         r->bad = true;
         return NULL;
     }
@@ -99,38 +106,8 @@ static struct shown shown(struct str s)
 
 static enum status cut_off(const struct reader *r, const char *what, struct err *e)
 {
+    if (r->why.code) return err_set(e, r->why.code, "%s", r->why.text);
     return err_set(e, QA_E_FORMAT, "the file ends inside %s, after %zu bytes", what, r->n);
-}
-
-/* What a file is that begins otherwise: people pass many things for models. */
-static enum status name_foreign(const uint8_t *p, size_t n, struct err *e)
-{
-    static const struct {
-        const char *magic;
-        size_t n;
-        const char *what;
-    } KNOWN[] = {
-        {"PK\003\004",              4,  "a zip or PyTorch file"                          },
-        {"\x1f\x8b",                2,  "a gzip file"                                    },
-        {"ggjt",                    4,  "an old GGML file"                               },
-        {"tjgg",                    4,  "an old GGML file"                               },
-        {"lmgg",                    4,  "an old GGML file"                               },
-        {"FUGG",                    4,  "a big-endian GGUF file"                         },
-        {"<!",                      2,  "an HTML page, perhaps a failed download"        },
-        {"<html",                   5,  "an HTML page, perhaps a failed download"        },
-        {"version https://git-lfs", 23, "a git-lfs pointer, the model itself is not here"},
-        {"{",                       1,  "a JSON file"                                    },
-        {"\x7f"
-         "ELF",            4,  "a program"                                      },
-    };
-    for (size_t i = 0; i < COUNT(KNOWN); i++) {
-        if (n >= KNOWN[i].n && memcmp(p, KNOWN[i].magic, KNOWN[i].n) == 0) {
-            return err_set(e, QA_E_FORMAT, "not a GGUF file, it is %s", KNOWN[i].what);
-        }
-    }
-    if (n > 9 && p[8] == '{')
-        return err_set(e, QA_E_FORMAT, "not a GGUF file, it is a safetensors file");
-    return err_set(e, QA_E_FORMAT, "not a GGUF file, its first bytes are not 'GGUF'");
 }
 
 static enum status read_header(struct gguf *g,
@@ -139,8 +116,14 @@ static enum status read_header(struct gguf *g,
                                uint64_t *n_pairs,
                                struct err *e)
 {
-    const uint8_t *magic = take(r, 4);
-    if (!magic || memcmp(magic, "GGUF", 4) != 0) return name_foreign(r->p, r->n, e);
+    const size_t n_head = QA_MIN(r->n, (size_t)FOREIGN_HEAD_BYTES);
+    if (!take(r, n_head))
+        return cut_off(r, "the header", e); /* for foreign_refuse() to look at */
+    r->at = 0;
+    const uint8_t *magic = r->n >= 4 ? take(r, 4) : NULL;
+    if (!magic || memcmp(magic, "GGUF", 4) != 0) {
+        return foreign_refuse((struct str){(const char *)r->p, n_head}, r->n, e);
+    }
     const uint32_t version = take_u32(r);
     *n_tensors = take_u64(r);
     *n_pairs = take_u64(r);
@@ -278,6 +261,9 @@ static enum status tensor_bytes(struct gguf_tensor *t, struct err *e)
         return err_set(e, QA_E_FORMAT, "tensor '%s': weight type %u (%s) is not read",
                        shown(t->name).text, t->type, quant_type_name(t->type));
     size_t n;
+    if (t->ne[0] % q->block_values == 0 && !quant_row_bytes(q, t->ne[0], &n)) {
+        return err_set(e, QA_E_FORMAT, "tensor '%s': size overflows", shown(t->name).text);
+    }
     if (!quant_row_bytes(q, t->ne[0], &n)) {
         return err_set(e, QA_E_FORMAT,
                        "tensor '%s': rows of %lld values are no whole blocks of %s (%d)",
@@ -336,6 +322,11 @@ static enum status place_tensors(const struct part *part,
         if (offset[i] % alignment)
             return err_set(e, QA_E_FORMAT, "tensor '%s': offset %llu is not a multiple of %u",
                            shown(t[i].name).text, (unsigned long long)offset[i], alignment);
+        if (offset[i] > INT64_MAX - part->data_start || t[i].n_bytes > INT64_MAX / 2) {
+            return err_set(e, QA_E_FORMAT, "tensor '%s': no file has %llu bytes at offset %llu",
+                           shown(t[i].name).text, (unsigned long long)t[i].n_bytes,
+                           (unsigned long long)offset[i]);
+        }
         if (offset[i] > room || t[i].n_bytes > room - (size_t)offset[i]) {
             return err_set(
                 e, QA_E_FORMAT,
@@ -407,7 +398,9 @@ static enum status read_part(struct gguf *g,
                              size_t *n_pairs,
                              struct err *e)
 {
-    struct reader r = {.p = g->parts[i_part].p, .n = g->parts[i_part].n};
+    struct part *part = &g->parts[i_part];
+    struct reader r = {.p = part->p, .n = part->n};
+    if (part->image.p) r.image = &part->image;
     uint64_t n_tensors = 0;
     uint64_t n = 0;
     enum status st = read_header(g, &r, &n_tensors, &n, e);
@@ -478,10 +471,10 @@ static enum status open_other_part(struct gguf *g, int i, int n, struct err *e)
     struct gguf_pair *pairs = NULL;
     size_t n_pairs = 0;
     struct part *part = &g->parts[i];
-    st = file_map_open(&part->map, path.p, e);
+    st = file_image_open(&part->image, path.p, g->parts[0].image.fd < 0, e);
     if (!st) {
-        part->p = part->map.p;
-        part->n = part->map.n;
+        part->p = part->image.p;
+        part->n = part->image.n;
         g->n_parts = i + 1;
         st = read_part(g, i, &pairs, &n_pairs, e);
         if (st) st = err_wrap(e, st, "part %d of %d", i + 1, n);
@@ -511,7 +504,7 @@ static enum status open_split(struct gguf *g, struct err *e)
     if (no != 0)
         return err_set(e, QA_E_FORMAT, "this is part %lld of %lld; give the first part",
                        (long long)no + 1, (long long)n);
-    if (!g->parts[0].map.p)
+    if (!g->parts[0].image.p)
         return err_set(e, QA_E_FORMAT, "a split set cannot be read from memory");
     struct part *parts = realloc(g->parts, (size_t)n * sizeof *parts);
     if (!parts) return err_set(e, QA_E_NOMEM, "out of memory");
@@ -561,15 +554,16 @@ static enum status gguf_new(struct gguf **out, const char *name, struct err *e)
     return QA_OK;
 }
 
-enum status gguf_open(struct gguf **out, const char *path, struct err *e)
+enum status gguf_open(struct gguf **out, const char *path, bool is_mapped, struct err *e)
 {
     struct gguf *g;
     enum status st = gguf_new(&g, path, e);
     if (st) return st;
-    st = file_map_open(&g->parts[0].map, path, e);
+    struct part *part = &g->parts[0];
+    st = file_image_open(&part->image, path, is_mapped, e);
     if (!st) {
-        g->parts[0].p = g->parts[0].map.p;
-        g->parts[0].n = g->parts[0].map.n;
+        part->p = part->image.p;
+        part->n = part->image.n;
         st = open_parts(g, e);
         if (st) st = wrap_model(e, st, path);
     }
@@ -605,7 +599,7 @@ void gguf_close(struct gguf *g)
 {
     if (!g) return;
     for (int i = 0; g->parts && i < QA_MAX(g->n_parts, 1); i++) {
-        file_map_close(&g->parts[i].map);
+        file_image_close(&g->parts[i].image);
     }
     free(g->parts);
     free(g->pairs);
@@ -628,6 +622,11 @@ int gguf_version(const struct gguf *g)
 int gguf_n_parts(const struct gguf *g)
 {
     return g->n_parts;
+}
+
+const struct file_image *gguf_image(const struct gguf *g, int i_part)
+{
+    return g->parts[i_part].image.p ? &g->parts[i_part].image : NULL;
 }
 
 size_t gguf_n_pairs(const struct gguf *g)

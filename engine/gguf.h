@@ -1,13 +1,15 @@
 /* gguf.h - the GGUF container: metadata and tensors of one file or a split set.
  *
  * Knows no model.  Trusts nothing: every count, length, type and offset is
- * checked against the bytes that are there before it is used.  Files are mapped;
- * strings and data point into the mapping and live as long as the gguf.
+ * checked against the bytes that are there before it is used.  Strings and data
+ * point into an image of the file (base/file.h) and live as long as the gguf.  Of an
+ * image that is not mapped, opening reads the metadata alone: the bytes of tensors
+ * are there after load_tensors() (load.h).
  * Source: the format's description, versions 2 and 3, little endian. */
 #ifndef QA_GGUF_H
 #define QA_GGUF_H
 
-#include "engine/base/str.h"
+#include "engine/base/file.h"
 
 enum gguf_value {
     GGUF_U8,
@@ -42,7 +44,7 @@ struct gguf_tensor {
     uint32_t type; /* see quant.h */
     int n_dims;
     int64_t ne[GGUF_MAX_DIMS]; /* contiguous dimension first; missing ones are 1 */
-    const uint8_t *data;
+    const uint8_t *data;       /* read first, see above                               */
     size_t n_bytes;
     int part; /* of the split set */
 };
@@ -50,7 +52,10 @@ struct gguf_tensor {
 struct gguf;
 
 /* Open `path` and, when it is the first of a split set, the other parts beside it. */
-enum status gguf_open(struct gguf **out, const char *path, struct err *e) MUST_USE;
+enum status gguf_open(struct gguf **out,
+                      const char *path,
+                      bool is_mapped,
+                      struct err *e) MUST_USE;
 /* The same for one whole file in memory, borrowed until close. */
 enum status gguf_open_bytes(struct gguf **out,
                             struct str bytes,
@@ -61,6 +66,8 @@ void gguf_close(struct gguf *g); /* NULL is fine */
 const char *gguf_path(const struct gguf *g);
 int gguf_version(const struct gguf *g);
 int gguf_n_parts(const struct gguf *g);
+/* The file of part i; NULL when the gguf was opened from memory. */
+const struct file_image *gguf_image(const struct gguf *g, int i_part);
 size_t gguf_n_pairs(const struct gguf *g);
 const struct gguf_pair *gguf_pair_at(const struct gguf *g, size_t i);
 size_t gguf_n_tensors(const struct gguf *g);

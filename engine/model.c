@@ -72,7 +72,7 @@ enum {
 
 enum kind {
     MATRIX, /* struct weight, any format that has a decoder                        */
-    VECTOR, /* float *, decoded at load; f32, f16 or bf16                          */
+    VECTOR, /* float *, decoded at load                                            */
 };
 
 struct row {
@@ -155,17 +155,57 @@ static enum status check_shape(const struct model *m,
     return QA_OK;
 }
 
-static enum status bind_matrix(struct model *m,
-                               struct weight *w,
+/* Vectors are small: f32 for all backends, in memory that the model owns.  Their values
+ * follow in model_load(). */
+static enum status bind_vector(struct model *m,
+                               float **v,
                                const struct gguf_tensor *t,
                                struct err *e)
 {
-    const struct quant *q = quant_find(t->type);
-    size_t row_bytes;
-    if (!q || !q->decode || !quant_row_bytes(q, t->ne[0], &row_bytes)) {
-        return err_set(e, QA_E_FORMAT, "tensor '%.*s' has format %u, which cannot be read",
-                       (int)t->name.n, t->name.p, t->type);
+    const size_t n = (size_t)t->ne[0] * (size_t)t->ne[1];
+    float *p = m->ops->alloc(m->dev, n * sizeof *p);
+    if (!p) {
+        return err_set(e, QA_E_NOMEM, "no memory for tensor '%.*s'", (int)t->name.n, t->name.p);
     }
+    m->vectors[m->n_vectors++] = (struct bound_vector){p, t};
+    *v = p;
+    return QA_OK;
+}
+
+/* NVFP4 files keep a factor of the whole matrix, or of each expert's, in a companion:
+ * "x.weight" has "x.scale".  Their "x.input_scale" is for hardware that computes in
+ * four bits; products do not need it. */
+static enum status bind_scale(struct model *m,
+                              struct weight *w,
+                              const char *name,
+                              struct err *e)
+{
+    static const char *const ENDINGS[] = {"scale", "input_scale"};
+    for (size_t i = 0; i < COUNT(ENDINGS); i++) {
+        char full[96];
+        snprintf(full, sizeof full, "%.*s%s", (int)(strlen(name) - strlen("weight")), name,
+                 ENDINGS[i]);
+        const struct gguf_tensor *t = gguf_find_tensor(m->file, full);
+        if (!t) continue;
+        if (t->ne[0] != w->n_mats || t->ne[1] != 1 || t->ne[2] != 1 || t->ne[3] != 1) {
+            return err_set(e, QA_E_FORMAT, "tensor '%s' has %lld values, must have %d", full,
+                           (long long)t->ne[0], w->n_mats);
+        }
+        m->n_bound++;
+        const enum status st = i == 0 ? bind_vector(m, &w->scale, t, e) : QA_OK;
+        if (st) return st;
+    }
+    return QA_OK;
+}
+
+static enum status bind_matrix(struct model *m,
+                               struct weight *w,
+                               const struct gguf_tensor *t,
+                               const char *name,
+                               struct err *e)
+{
+    size_t row_bytes;
+    ASSERT(quant_row_bytes(quant_find(t->type), t->ne[0], &row_bytes)); /* gguf.c checked */
     *w = (struct weight){
         .type = t->type,
         .rows = (int)t->ne[1],
@@ -175,34 +215,10 @@ static enum status bind_matrix(struct model *m,
         .mat_bytes = row_bytes * (size_t)t->ne[1],
         .data = t->data,
     };
-    m->weights[m->n_weights++] = w;
-    return QA_OK;
-}
-
-/* Vectors are small: f32 for all backends, in memory that the model owns. */
-static enum status bind_vector(struct model *m,
-                               float **v,
-                               const struct gguf_tensor *t,
-                               struct err *e)
-{
-    const size_t n = (size_t)t->ne[0] * (size_t)t->ne[1];
-    if (t->type != QUANT_F32 && t->type != QUANT_F16 && t->type != QUANT_BF16) {
-        return err_set(e, QA_E_FORMAT, "tensor '%.*s' has format %u: f32, f16 or bf16 expected",
-                       (int)t->name.n, t->name.p, t->type);
-    }
-    float *p = m->ops->alloc(m->dev, n * sizeof *p), *host = malloc(n * sizeof *host);
-    if (!p || !host) {
-        m->ops->release(m->dev, p);
-        free(host);
-        return err_set(e, QA_E_NOMEM, "no memory for tensor '%.*s'", (int)t->name.n, t->name.p);
-    }
-    quant_decode(t->type, t->data, host, n);
-    m->ops->copy(m->dev, p, host, n * sizeof *p);
-    m->ops->sync(m->dev);
-    free(host);
-    m->vectors[m->n_vectors++] = p;
-    *v = p;
-    return QA_OK;
+    m->weights[m->n_weights] = w;
+    m->sources[m->n_sources++] = t;
+    m->n_weights++;
+    return bind_scale(m, w, name, e);
 }
 
 /* Bytes of t that one token reads: of expert tensors, those of the chosen ones. */
@@ -234,7 +250,7 @@ static enum status bind_row(struct model *m,
     *n_bytes += bytes_per_token(m, r, t);
     const enum status st = check_shape(m, r, t, e);
     if (st) return st;
-    return r->kind == VECTOR ? bind_vector(m, field, t, e) : bind_matrix(m, field, t, e);
+    return r->kind == VECTOR ? bind_vector(m, field, t, e) : bind_matrix(m, field, t, name, e);
 }
 
 /* ---- all tensors --------------------------------------------------------- */
@@ -315,7 +331,18 @@ static enum status bind_draft(struct model *m, struct err *e)
     return QA_OK;
 }
 
-static enum status bind_all(struct model *m, struct err *e)
+/* Forget what was bound last: the draft layer, when it is checked but not wanted. */
+static void drop_from(struct model *m, int n_weights, int n_vectors, int n_sources)
+{
+    for (int i = n_vectors; i < m->n_vectors; i++)
+        m->ops->release(m->dev, m->vectors[i].p);
+    m->n_weights = n_weights;
+    m->n_vectors = n_vectors;
+    m->n_sources = n_sources;
+    m->draft = (struct draft){0};
+}
+
+static enum status bind_all(struct model *m, bool want_draft, struct err *e)
 {
     enum status st = bind_globals(m, e);
     for (int i = 0; i < m->d.n_layers && !st; i++) {
@@ -323,13 +350,15 @@ static enum status bind_all(struct model *m, struct err *e)
         if (!st && m->d.n_experts) st = split_gate_up(m, i, e);
     }
     const uint64_t routed_bytes = m->routed_bytes; /* of the trunk */
-    m->n_trunk_weights = m->n_weights;
+    const int n_weights = m->n_weights, n_vectors = m->n_vectors, n_sources = m->n_sources;
     if (!st && m->d.n_draft) st = bind_draft(m, e);
+    if (!want_draft) drop_from(m, n_weights, n_vectors, n_sources);
     m->routed_bytes = routed_bytes;
     return st;
 }
 
-/* True when `name` is a row of the table for this model. */
+/* True when `name` is a row of the table for this model; companions of rows that are
+ * there have been bound. */
 static bool is_known(const struct model *m, const char *name)
 {
     for (size_t k = 0; k < COUNT(TABLE); k++) {
@@ -410,8 +439,9 @@ void model_close(struct model *m)
     for (int i = 0; i < m->n_prepared; i++)
         m->ops->forget(m->dev, m->weights[i]);
     for (int i = 0; i < m->n_vectors; i++)
-        m->ops->release(m->dev, m->vectors[i]);
+        m->ops->release(m->dev, m->vectors[i].p);
     free(m->vectors);
+    free(m->sources);
     free(m->weights);
     free(m->layers);
     free(m->inv_freq);
@@ -437,7 +467,8 @@ static enum status make_layers(struct model *m, struct err *e)
     m->layers = calloc(n, sizeof *m->layers);
     m->vectors = calloc(n_tensors, sizeof *m->vectors);
     m->weights = calloc(2 * n_tensors, sizeof *m->weights);
-    if (!m->layers || !m->vectors || !m->weights) {
+    m->sources = calloc(n_tensors, sizeof *m->sources);
+    if (!m->layers || !m->vectors || !m->weights || !m->sources) {
         return err_set(e, QA_E_NOMEM, "no memory for the model");
     }
     for (int i = 0; i < d->n_layers + d->n_draft; i++) {
@@ -448,35 +479,11 @@ static enum status make_layers(struct model *m, struct err *e)
     return QA_OK;
 }
 
-/* Let the backend re-arrange what its products read.  An embedding table that is no
- * head is only ever looked up, row by row. */
-static enum status prepare_all(struct model *m,
-                               const struct engine_progress *progress,
-                               struct err *e)
-{
-    uint64_t done = 0;
-    for (int i = 0; i < m->n_weights; i++) {
-        struct weight *w = m->weights[i];
-        const bool is_looked_up = (w == &m->embd && m->head != w) || w == &m->draft.own_embd;
-        if (!is_looked_up) {
-            const enum status st = m->ops->prepare(m->dev, w, e);
-            if (st) return st;
-        }
-        m->n_prepared = i + 1; /* forgetting one that was not prepared is fine */
-        done += (uint64_t)w->n_mats * weight_bytes(w);
-        if (progress && progress->report) {
-            progress->report(progress->ctx, QA_MIN(done, m->weight_bytes), m->weight_bytes);
-        }
-    }
-    return QA_OK;
-}
-
 enum status model_open(struct model **out,
                        struct gguf *file,
                        const struct ops *ops,
                        struct device *dev,
                        bool want_draft,
-                       const struct engine_progress *progress,
                        struct err *e)
 {
     struct model *m = calloc(1, sizeof *m);
@@ -487,21 +494,15 @@ enum status model_open(struct model **out,
 
     enum status st = dims_read(&m->d, &m->arch, file, e);
     if (!st) st = make_layers(m, e);
-    if (!st) st = bind_all(m, e);
+    if (!st) st = bind_all(m, want_draft, e);
     if (!st) st = check_unknown(m, e);
     if (!st) st = plan_rotation(m, e);
-    if (st) goto fail;
-    count_file(m);
-    if (!want_draft) {
-        m->d.n_draft = 0;
-        m->n_weights = m->n_trunk_weights;
+    if (st) {
+        model_close(m);
+        return st;
     }
-    st = prepare_all(m, progress, e);
-    if (st) goto fail;
+    count_file(m);
+    if (!want_draft) m->d.n_draft = 0;
     *out = m;
     return QA_OK;
-
-fail:
-    model_close(m);
-    return st;
 }

@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "engine/gguf.h"
+#include "engine/load.h"
 #include "engine/ops.h"
 
 struct dims {
@@ -76,10 +77,15 @@ struct model {
     uint64_t n_params, weight_bytes, decode_bytes; /* as in engine_info          */
     uint64_t draft_bytes;  /* what one drafted token must read                        */
     uint64_t routed_bytes; /* part of decode_bytes: experts chosen by the router      */
-    float **vectors;       /* [n_vectors] all of them, owned, device                   */
+    struct bound_vector {
+        float *p; /* owned, device */
+        const struct gguf_tensor *t;
+    } * vectors; /* [n_vectors] all of them                                      */
     int n_vectors;
     struct weight **weights; /* [n_weights] all matrices above, trunk first      */
-    int n_weights, n_trunk_weights, n_prepared;
+    int n_weights, n_prepared;
+    const struct gguf_tensor **sources; /* [n_sources] tensors that matrices lie in   */
+    int n_sources;
     int n_bound; /* tensors of the file that have a field                        */
 };
 
@@ -90,13 +96,18 @@ enum status dims_read(struct dims *d,
                       struct err *e) MUST_USE;
 
 /* Bind every tensor of `file`; a missing, unknown or wrongly shaped one is an error
- * that names it.  want_draft false leaves the draft layer of the file unused. */
+ * that names it.  Reads no weights: sizes are known, values follow in model_load().
+ * want_draft false: the draft layer of the file is checked and left out. */
 enum status model_open(struct model **out,
                        struct gguf *file,
                        const struct ops *ops,
                        struct device *dev,
                        bool want_draft,
+                       struct err *e) MUST_USE;
+/* Read the weights, decode the vectors, let the backend prepare the matrices.  Once. */
+enum status model_load(struct model *m,
                        const struct engine_progress *progress,
+                       struct load_stats *stats,
                        struct err *e) MUST_USE;
 void model_close(struct model *m); /* NULL is fine */
 

@@ -10,9 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum status file_map_open(struct file_map *out, const char *path, struct err *e)
+/* A regular file with something in it. */
+static enum status open_regular(int *out, size_t *n, const char *path, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not wait */
     if (fd < 0) return err_errno(e, QA_E_IO, errno, "cannot open '%s'", path);
     struct stat st;
     enum status s = QA_OK;
@@ -24,15 +25,34 @@ enum status file_map_open(struct file_map *out, const char *path, struct err *e)
         s = err_set(e, QA_E_IO, "cannot read '%s': not a regular file", path);
     } else if (st.st_size == 0) {
         s = err_set(e, QA_E_FORMAT, "cannot read '%s': the file is empty", path);
-    } else {
-        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED) {
-            s = err_errno(e, QA_E_IO, errno, "cannot map '%s'", path);
-        } else {
-            *out = (struct file_map){p, (size_t)st.st_size};
-        }
     }
+    if (s) {
+        close(fd);
+        return s;
+    }
+    *out = fd;
+    *n = (size_t)st.st_size;
+    return QA_OK;
+}
+
+static enum status map_file(void **out, int fd, size_t n, const char *path, struct err *e)
+{
+    void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) return err_errno(e, QA_E_IO, errno, "cannot map '%s'", path);
+    *out = p;
+    return QA_OK;
+}
+
+enum status file_map_open(struct file_map *out, const char *path, struct err *e)
+{
+    int fd;
+    size_t n;
+    void *p = NULL;
+    enum status s = open_regular(&fd, &n, path, e);
+    if (s) return s;
+    s = map_file(&p, fd, n, path, e);
     close(fd);
+    if (!s) *out = (struct file_map){p, n};
     return s;
 }
 
@@ -40,6 +60,100 @@ void file_map_close(struct file_map *m)
 {
     if (m->p) munmap((void *)(uintptr_t)m->p, m->n);
     *m = (struct file_map){0};
+}
+
+/* Memory for an image: whole huge pages, so that a direct read may end past the file. */
+static enum status image_reserve(struct file_image *m, struct err *e)
+{
+    enum { HUGE_BYTES = 2 << 20 };
+    size_t n;
+    if (!size_add_ok(m->n, 2 * (size_t)HUGE_BYTES, &n)) {
+        return err_set(e, QA_E_NOMEM, "'%s' is too large for memory", m->path);
+    }
+    n = n / HUGE_BYTES * HUGE_BYTES; /* one of the two is for the alignment */
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    if (p == MAP_FAILED) {
+        return err_errno(e, QA_E_NOMEM, errno, "no memory for the %zu bytes of '%s'", m->n,
+                         m->path);
+    }
+    m->base = p;
+    m->n_base = n;
+    m->p = (uint8_t *)(((uintptr_t)p + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES);
+    return QA_OK;
+}
+
+enum status file_image_open(struct file_image *out,
+                            const char *path,
+                            bool is_mapped,
+                            struct err *e)
+{
+    struct file_image m = {.fd = -1};
+    int fd;
+    enum status s = open_regular(&fd, &m.n, path, e);
+    if (s) return s;
+    m.path = strdup(path);
+    if (!m.path) {
+        s = err_set(e, QA_E_NOMEM, "out of memory");
+    } else if (is_mapped) {
+        s = map_file(&m.base, fd, m.n, path, e);
+        m.p = m.base;
+        m.n_base = m.n_head = m.n;
+    } else {
+        s = image_reserve(&m, e);
+    }
+    if (is_mapped || s) {
+        close(fd);
+    } else {
+        m.fd = fd;
+    }
+    if (s) {
+        free(m.path);
+        return s;
+    }
+    *out = m;
+    return QA_OK;
+}
+
+void file_image_close(struct file_image *m)
+{
+    if (!m->p) return;
+    munmap(m->base, m->n_base);
+    if (m->fd >= 0) close(m->fd);
+    free(m->path);
+    *m = (struct file_image){.fd = -1};
+}
+
+enum status file_image_need(struct file_image *m, size_t n, struct err *e)
+{
+    static const size_t AHEAD = 1 << 20;
+    ASSERT(n <= m->n);
+    if (n <= m->n_head) return QA_OK;
+    const size_t to = n < m->n - QA_MIN(m->n, AHEAD) ? n + AHEAD : m->n;
+    const enum status st =
+        file_read_at(m->fd, m->p + m->n_head, to - m->n_head, m->n_head, m->path, e);
+    if (!st) m->n_head = to;
+    return st;
+}
+
+enum status file_read_at(int fd, void *to, size_t n, size_t at, const char *path, struct err *e)
+{
+    char *p = to;
+    while (n) {
+        const ssize_t k = pread(fd, p, QA_MIN(n, (size_t)1 << 30), (off_t)at);
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) {
+            return err_errno(e, QA_E_IO, errno, "cannot read '%s' at byte %zu", path, at);
+        }
+        if (k == 0) {
+            return err_set(e, QA_E_IO, "'%s' ends at byte %zu: it was cut while being read",
+                           path, at);
+        }
+        p += k;
+        at += (size_t)k;
+        n -= (size_t)k;
+    }
+    return QA_OK;
 }
 
 enum status file_read(struct str_buf *b, const char *path, struct err *e)

@@ -51,6 +51,10 @@ void device_product(struct device *d, int i_thread, const struct product *p)
         .panel_bytes = d->panel_bytes,
     };
     (!p->is_exact && device_is_8bit(d, w) ? d->k->dot[w->type] : d->k->dot_any)(&a);
+    for (int t = 0; w->scale && t < p->n_x; t++) {
+        for (int r = 0; r < a.n_w; r++)
+            p->out[(size_t)t * p->stride + (size_t)r] *= w->scale[p->m];
+    }
 }
 
 /* What a row costs next to others of the same call: bytes for one row of x, mostly
@@ -109,8 +113,10 @@ void cpu_embed(struct device *d, const struct embed_args *a)
     const struct weight *w = a->table;
     (void)d;
     for (int t = 0; t < a->n_rows; t++) {
-        quant_decode(w->type, w->data + (size_t)a->ids[t] * w->row_bytes,
-                     a->out + (size_t)t * (size_t)w->cols, (size_t)w->cols);
+        float *out = a->out + (size_t)t * (size_t)w->cols;
+        quant_decode(w->type, w->data + (size_t)a->ids[t] * w->row_bytes, out, (size_t)w->cols);
+        for (int i = 0; w->scale && i < w->cols; i++)
+            out[i] *= w->scale[0];
     }
 }
 

@@ -23,6 +23,8 @@ const float *ref_weight_row(struct device *d, const struct weight *w, int m, int
 {
     const uint8_t *p = w->data + (size_t)m * w->mat_bytes + (size_t)r * w->row_bytes;
     quant_decode(w->type, p, d->row, (size_t)w->cols);
+    for (int i = 0; w->scale && i < w->cols; i++)
+        d->row[i] *= w->scale[m];
     return d->row;
 }
 

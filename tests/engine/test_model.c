@@ -219,9 +219,6 @@ static void missing_unknown_and_misshapen_tensors_are_named(void **state)
     m = image_of(MINI_MOE);
     set_dim(m, "blk.3.attn_k.weight", 1, 16);
     refuses(m, "tensor 'blk.3.attn_k.weight' is [32, 16, 1], must be [32, 32, 1]");
-    m = image_of(MINI_MOE);
-    set_type(m, "blk.0.attn_norm.weight", 1, 8); /* 32 values: one block of q8_0 */
-    refuses(m, "tensor 'blk.0.attn_norm.weight' has format 8: f32, f16 or bf16 expected");
 }
 
 static void wrong_wishes_are_refused_in_one_line(void **state)
@@ -334,24 +331,147 @@ static void a_model_in_memory_is_the_model_in_the_file(void **state)
     free(m.p);
 }
 
-static void loading_reports_all_bytes(void *ctx, uint64_t done, uint64_t total)
+struct extra {
+    const char *name;
+    float v[4];
+    uint64_t n;
+};
+
+/* A copy of m, freed, with more tensors of f32 values at its end.  Counts on the last
+ * tensor of the file being output.weight, in two dimensions. */
+static struct image with_tensors(struct image m, const struct extra *x, size_t n)
 {
-    uint64_t *last = ctx;
-    assert_true(done >= *last && done <= total);
-    *last = done;
+    struct gguf *g = NULL;
+    OK(gguf_open_bytes(&g, (struct str){m.p, m.n}, "mini", ok));
+    const size_t data = (size_t)((const char *)gguf_tensor_at(g, 0)->data - m.p);
+    const size_t n_data = (m.n - data + 31) / 32 * 32;
+    const size_t list_end = (size_t)(after(m, "output.weight") - m.p) + 4 + 16 + 4 + 8;
+    gguf_close(g);
+
+    struct str_buf b;
+    str_buf_init(&b, 4 * m.n);
+    str_buf_add(&b, (struct str){m.p, list_end});
+    b.p[8] = (char)(b.p[8] + (char)n); /* tensors */
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t n_name = strlen(x[i].name), offset = n_data + 32 * i;
+        str_buf_add(&b, (struct str){(const char *)&n_name, 8});
+        str_buf_add_z(&b, x[i].name);
+        str_buf_add(&b, (struct str){"\1\0\0", 4});
+        str_buf_add(&b, (struct str){(const char *)&x[i].n, 8});
+        str_buf_add(&b, (struct str){"\0\0\0", 4}); /* f32 */
+        str_buf_add(&b, (struct str){(const char *)&offset, 8});
+    }
+    while (b.n % 32)
+        str_buf_add_char(&b, 0);
+    str_buf_add(&b, (struct str){m.p + data, m.n - data});
+    for (size_t i = 0; i < n; i++) {
+        while (b.n % 32)
+            str_buf_add_char(&b, 0);
+        str_buf_add(&b, (struct str){(const char *)x[i].v, x[i].n * sizeof(float)});
+    }
+    free(m.p);
+    m.n = b.n;
+    m.p = str_buf_take(&b);
+    assert_non_null(m.p);
+    return m;
 }
 
-static void progress_only_grows(void **state)
+enum { N_SCALED = 5, V_MINI = 320 };
+
+static void run_image(struct image m, const char *kernels, float *logits)
+{
+    int32_t ids[N_SCALED];
+    struct engine_opts o = engine_opts_default();
+    struct engine *g = NULL;
+    o.model_bytes = (struct str){m.p, m.n};
+    o.kernels = kernels;
+    o.n_threads = 1;
+    fill_ids(ids, N_SCALED, 1);
+    OK(engine_open(&g, &o, ok));
+    OK(engine_raw(g, ids, N_SCALED, N_SCALED, &(struct raw_outputs){.logits = logits}, ok));
+    engine_close(g);
+}
+
+/* Multiply the f16 factors of a tensor's q8_0 blocks by 2^by. */
+static void shift_blocks(struct image m, const char *name, size_t from, size_t to, int by)
+{
+    struct gguf *g = NULL;
+    OK(gguf_open_bytes(&g, (struct str){m.p, m.n}, "mini", ok));
+    const struct gguf_tensor *t = gguf_find_tensor(g, name);
+    assert_int_equal(t->type, 8);
+    uint8_t *p = (uint8_t *)m.p + ((const char *)t->data - m.p);
+    const size_t n = t->n_bytes / 34;
+    for (size_t i = n * from / to; i < n * (from + 1) / to; i++)
+        p[34 * i + 1] = (uint8_t)(p[34 * i + 1] + by * 4); /* the exponent's place */
+    gguf_close(g);
+}
+
+static void companions_scale_whole_matrices_and_single_experts(void **state)
 {
     (void)state;
-    struct engine *g = NULL;
-    uint64_t last = 0;
-    struct engine_opts o = engine_opts_default();
-    o.model_path = MINI_DENSE ".gguf";
-    o.progress = (struct engine_progress){loading_reports_all_bytes, &last};
-    OK(engine_open(&g, &o, ok));
-    assert_true(last > 0 && last <= engine_info(g)->weight_bytes);
-    engine_close(g);
+    static const struct extra EXTRA[] = {
+        {"blk.0.ffn_down_exps.scale",     {2, 4, 1, 2}, 4},
+        {"blk.1.ffn_gate_up_exps.scale",  {2, 2, 2, 2}, 4},
+        {"blk.3.attn_output.scale",       {0.5F},       1},
+        {"blk.3.attn_output.input_scale", {9},          1}, /* not for us */
+    };
+    static float want[N_SCALED * V_MINI], got[N_SCALED * V_MINI], plain[N_SCALED * V_MINI];
+    static const char *const KERNELS[] = {"ref", "plain"};
+    for (size_t k = 0; k < COUNT(KERNELS); k++) {
+        struct image m = image_of(MINI_MOE);
+        run_image(m, KERNELS[k], plain);
+        shift_blocks(m, "blk.0.ffn_down_exps.weight", 0, 4, 1); /* the same inside blocks */
+        shift_blocks(m, "blk.0.ffn_down_exps.weight", 1, 4, 2);
+        shift_blocks(m, "blk.0.ffn_down_exps.weight", 3, 4, 1);
+        shift_blocks(m, "blk.1.ffn_gate_up_exps.weight", 0, 1, 1);
+        shift_blocks(m, "blk.3.attn_output.weight", 0, 1, -1);
+        run_image(m, KERNELS[k], want);
+        free(m.p);
+        m = with_tensors(image_of(MINI_MOE), EXTRA, COUNT(EXTRA));
+        run_image(m, KERNELS[k], got);
+        free(m.p);
+        assert_true(relative_error(got, want, COUNT(want)) < 1e-6);
+        assert_true(relative_error(got, plain, COUNT(want)) > 1e-3);
+    }
+}
+
+static void companions_of_another_shape_are_refused(void **state)
+{
+    (void)state;
+    static const struct extra TWO = {
+        "blk.0.ffn_down_exps.scale", {1, 1},
+         2
+    };
+    refuses(with_tensors(image_of(MINI_MOE), &TWO, 1),
+            "tensor 'blk.0.ffn_down_exps.scale' has 2 values, must have 4");
+    static const struct extra LOST = {"blk.0.ffn_lost.scale", {1}, 1};
+    refuses(with_tensors(image_of(MINI_MOE), &LOST, 1),
+            "tensor 'blk.0.ffn_lost.scale' is not part of this architecture");
+}
+
+static void a_norm_may_have_any_format(void **state)
+{
+    (void)state;
+    static float want[N_SCALED * V_MINI], got[N_SCALED * V_MINI];
+    struct image m = image_of(MINI_MOE);
+    struct gguf *g = NULL;
+    float *v = NULL;
+    uint8_t block[34] = {0, 0x2C}; /* q8_0: f16 of 2^-4, then 32 codes */
+    OK(gguf_open_bytes(&g, (struct str){m.p, m.n}, "mini", ok));
+    const struct gguf_tensor *t = gguf_find_tensor(g, "blk.0.attn_norm.weight");
+    v = (float *)(void *)(m.p + ((const char *)t->data - m.p));
+    for (int i = 0; i < 32; i++) {
+        block[2 + i] = (uint8_t)(10 + i);
+        const float value = (float)(10 + i) * 0x1p-4F;
+        memcpy(v + i, &value, sizeof value);
+    }
+    gguf_close(g);
+    run_image(m, "ref", want);
+    memcpy(v, block, sizeof block);
+    set_type(m, "blk.0.attn_norm.weight", 1, 8);
+    run_image(m, "ref", got);
+    assert_memory_equal(got, want, sizeof want);
+    free(m.p);
 }
 
 static void cache_format_names_go_both_ways(void **state)
@@ -400,7 +520,9 @@ int main(void)
         cmocka_unit_test(a_tied_head_is_read_as_a_whole),
         cmocka_unit_test(the_draft_layer_can_be_left_out),
         cmocka_unit_test(a_model_in_memory_is_the_model_in_the_file),
-        cmocka_unit_test(progress_only_grows),
+        cmocka_unit_test(companions_scale_whole_matrices_and_single_experts),
+        cmocka_unit_test(companions_of_another_shape_are_refused),
+        cmocka_unit_test(a_norm_may_have_any_format),
         cmocka_unit_test(cache_format_names_go_both_ways),
         cmocka_unit_test(sections_that_leave_pairs_out_do_not_rotate_them),
     };

@@ -1,0 +1,208 @@
+/* test_load.c - weights are read whole and at their places, by large blocks past the
+ * cache or plainly; a file that shrinks, and a wish to stop, end it with a status. */
+#include "engine/load.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Three tensors of bytes (f32 in name) whose values follow from their places.  The
+ * second is larger than a few blocks and begins and ends off every page. */
+enum { N_TENSORS = 3, SMALL = 5000, LARGE = (70 << 20) + 4 * 123 };
+static const uint64_t SIZES[N_TENSORS] = {SMALL, LARGE, SMALL};
+
+static uint8_t byte_at(uint64_t i)
+{
+    return (uint8_t)(i * 0x9E3779B97F4A7C15U >> 56);
+}
+
+static void put(FILE *f, const void *p, size_t n)
+{
+    assert_int_equal(fwrite(p, 1, n, f), n);
+}
+
+struct file {
+    char path[64];
+};
+
+/* `scale` of 1 is a file too large to be left in the cache, 64 makes a small one. */
+static struct file make_file(uint64_t scale)
+{
+    struct file out = {"build/test_load.XXXXXX"};
+    const int fd = mkstemp(out.path);
+    assert_true(fd >= 0);
+    FILE *f = fdopen(fd, "wb");
+    put(f, "GGUF\3\0\0", 8), put(f, &(uint64_t){N_TENSORS}, 8), put(f, &(uint64_t){0}, 8);
+    uint64_t offset = 0;
+    for (int i = 0; i < N_TENSORS; i++) {
+        const uint64_t n = SIZES[i] / scale / 4;
+        put(f, &(uint64_t){1}, 8), put(f, &"abc"[i], 1);
+        put(f, &(uint32_t){1}, 4), put(f, &n, 8);
+        put(f, &(uint32_t){0}, 4), put(f, &offset, 8);
+        offset += (4 * n + 31) / 32 * 32;
+    }
+    while (ftell(f) % 32)
+        put(f, "", 1);
+    uint8_t *data = malloc(offset);
+    assert_non_null(data);
+    for (uint64_t i = 0; i < offset; i++)
+        data[i] = byte_at(i);
+    put(f, data, offset);
+    free(data);
+    assert_int_equal(fclose(f), 0);
+    return out;
+}
+
+static struct gguf *open_file(const struct file *f, bool is_mapped)
+{
+    struct gguf *g = NULL;
+    struct err e = {0};
+    if (gguf_open(&g, f->path, is_mapped, &e)) fail_msg("%s", e.text);
+    return g;
+}
+
+static void assert_loaded(const struct gguf *g, int i)
+{
+    const struct gguf_tensor *t = gguf_tensor_at(g, (size_t)i), *first = gguf_tensor_at(g, 0);
+    const uint64_t at = (uint64_t)(t->data - first->data);
+    for (size_t k = 0; k < t->n_bytes; k++) {
+        if (t->data[k] != byte_at(at + k)) fail_msg("tensor %d: byte %zu is wrong", i, k);
+    }
+}
+
+static enum status load(const struct gguf *g,
+                        const int *which,
+                        size_t n,
+                        const struct engine_progress *p,
+                        struct load_stats *stats,
+                        struct err *e)
+{
+    const struct gguf_tensor *t[N_TENSORS];
+    for (size_t i = 0; i < n; i++)
+        t[i] = gguf_tensor_at(g, (size_t)which[i]);
+    return load_tensors(g, t, n, p, stats, e);
+}
+
+struct told {
+    uint64_t last, total;
+    bool is_stopping;
+};
+
+static void on_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    struct told *t = ctx;
+    assert_true(done >= t->last && done <= total);
+    t->last = done;
+    t->total = total;
+    if (t->is_stopping) engine_stop();
+}
+
+static const int ALL[] = {2, 0, 1};
+
+static void a_large_file_is_read_whole_and_progress_ends_at_its_end(void **state)
+{
+    const struct file f = make_file(1);
+    struct gguf *g = open_file(&f, false);
+    struct told told = {0};
+    struct load_stats stats = {0};
+    struct err e = {0};
+    const struct engine_progress p = {on_progress, &told};
+    assert_int_equal(load(g, ALL, 3, &p, &stats, &e), QA_OK);
+    for (int i = 0; i < N_TENSORS; i++)
+        assert_loaded(g, i);
+    /* Opening reads ahead: that part is not read twice. */
+    assert_true(stats.n_bytes > LARGE - (2 << 20) && stats.n_bytes <= LARGE + 2 * SMALL);
+    assert_true(told.last == told.total && told.total == stats.n_bytes);
+    assert_true(stats.seconds > 0);
+    printf("    direct reads: %s\n", stats.is_direct ? "yes" : "no, refused here");
+    gguf_close(g);
+    unlink(f.path);
+}
+
+static void what_is_not_asked_for_is_not_read(void **state)
+{
+    const struct file f = make_file(1);
+    struct gguf *g = open_file(&f, false);
+    struct load_stats stats = {0};
+    struct err e = {0};
+    assert_int_equal(load(g, (const int[]){2}, 1, NULL, &stats, &e), QA_OK);
+    assert_int_equal(stats.n_bytes, SMALL);
+    assert_loaded(g, 2);
+    const struct gguf_tensor *large = gguf_tensor_at(g, 1);
+    for (size_t k = 4 << 20; k < LARGE - (8 << 20); k += 4096)
+        assert_int_equal(large->data[k], 0);
+    gguf_close(g);
+    unlink(f.path);
+}
+
+static void a_small_file_and_a_mapped_one_are_there_too(void **state)
+{
+    for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
+        const struct file f = make_file(is_mapped ? 1 : 16);
+        struct gguf *g = open_file(&f, is_mapped);
+        struct load_stats stats = {0};
+        struct err e = {0};
+        assert_int_equal(load(g, ALL, 3, NULL, &stats, &e), QA_OK);
+        assert_false(stats.is_direct);
+        assert_true((stats.n_bytes == 0) == is_mapped);
+        for (int i = 0; i < N_TENSORS; i++)
+            assert_loaded(g, i);
+        gguf_close(g);
+        unlink(f.path);
+    }
+}
+
+static void a_file_that_shrinks_meanwhile_is_an_error_with_its_place(void **state)
+{
+    static const uint64_t SCALES[] = {1, 16}; /* large blocks, plain reads */
+    for (size_t i = 0; i < COUNT(SCALES); i++) {
+        const struct file f = make_file(SCALES[i]);
+        struct gguf *g = open_file(&f, false);
+        struct load_stats stats = {0};
+        struct err e = {0};
+        char want[200];
+        assert_int_equal(truncate(f.path, 3 << 20), 0);
+        assert_int_equal(load(g, ALL, 3, NULL, &stats, &e), QA_E_IO);
+        /* Which of the readers meets it first is chance; the place is its own. */
+        const struct str text = str_of(e.text);
+        snprintf(want, sizeof want, "'%s' ends at byte ", f.path);
+        assert_true(str_starts(text, str_of(want)));
+        assert_true(str_ends(text, STR(": it was cut while being read")));
+        gguf_close(g);
+        unlink(f.path);
+    }
+}
+
+static void a_wish_to_stop_is_heard(void **state)
+{
+    const struct file f = make_file(1);
+    struct gguf *g = open_file(&f, false);
+    struct told told = {.is_stopping = true};
+    struct load_stats stats = {0};
+    struct err e = {0};
+    const struct engine_progress p = {on_progress, &told};
+    engine_stop();
+    assert_int_equal(load(g, ALL, 3, &p, &stats, &e), QA_E_STOP);
+    assert_string_equal(e.text, "stopped on request");
+    engine_stop_clear();
+    gguf_close(g);
+    unlink(f.path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_file_is_read_whole_and_progress_ends_at_its_end),
+        cmocka_unit_test(what_is_not_asked_for_is_not_read),
+        cmocka_unit_test(a_small_file_and_a_mapped_one_are_there_too),
+        cmocka_unit_test(a_file_that_shrinks_meanwhile_is_an_error_with_its_place),
+        cmocka_unit_test(a_wish_to_stop_is_heard),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
