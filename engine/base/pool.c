@@ -2,8 +2,16 @@
  *
  * States of a worker, and who moves it:
  *   waiting   job == seen.  Spins on `job`, then sleeps on `wake` counted in n_asleep.
- *   working   job != seen.  fn and ctx may be read: they were written before `job`.
+ *   claiming  job != seen.  Moves its `claimed` to that number, unless the caller did.
+ *   working   it has the claim: fn and ctx may be read, they stay until n_left is 0.
  *   done      it took one from n_left; after the last one the caller goes on.
+ *
+ * Which part belongs to whom is fixed, but a caller that is done does not wait for a
+ * worker that has not begun: it claims that part and does it itself, with the part's
+ * own number, so the bits stay the same.  On a machine that is busy with others a
+ * worker can be away for a whole time slice, a thousand times as long as a job.
+ * Numbers only grow, so a worker that was away between reading `job` and claiming
+ * finds its claim already moved and leaves the job alone.
  *
  * No wake-up is lost: the worker counts itself asleep and then looks at `job` once
  * more, the caller writes `job` and then looks at n_asleep, all sequentially
@@ -24,6 +32,7 @@ enum { SPIN_NS = 200 * 1000, SPINS_PER_LOOK = 64, SPINS_PER_YIELD = 4096 };
 enum { JOB_QUIT_BIT = 1, JOB_STEP = 2 };
 
 struct worker {
+    _Alignas(64) _Atomic uint32_t claimed; /* last job whose part was taken, by anyone */
     struct pool *pool;
     pthread_t thread;
     int index;
@@ -33,7 +42,7 @@ struct pool {
     _Alignas(64) _Atomic uint32_t job; /* changes when there is work; bit 0: quit      */
     pool_fn *fn;                       /* written by the caller before `job`           */
     void *ctx;
-    _Alignas(64) _Atomic int n_left;   /* workers that have not finished this job      */
+    _Alignas(64) _Atomic int n_left;   /* parts that are not finished                  */
     _Alignas(64) _Atomic int n_asleep; /* workers that need a broadcast                */
     pthread_mutex_t lock;              /* guards nothing but the sleep itself          */
     pthread_cond_t wake;
@@ -66,6 +75,16 @@ static void sleep_for_job(struct pool *p, uint32_t seen)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Take part i of the job; false when somebody has it. */
+static bool claim(struct worker *w, uint32_t job)
+{
+    uint32_t last = atomic_load_explicit(&w->claimed, memory_order_relaxed);
+    /* Half the circle ahead is "later": numbers wrap around. */
+    if ((int32_t)(job - last) <= 0) return false;
+    return atomic_compare_exchange_strong_explicit(&w->claimed, &last, job,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
@@ -76,6 +95,7 @@ static void *work(void *arg)
         if (!spin_for_job(p, seen)) sleep_for_job(p, seen);
         seen = atomic_load_explicit(&p->job, memory_order_acquire);
         if (seen & JOB_QUIT_BIT) return NULL;
+        if (!claim(w, seen)) continue;
         p->fn(p->ctx, w->index, p->n_threads);
         atomic_fetch_sub_explicit(&p->n_left, 1, memory_order_release);
     }
@@ -90,10 +110,16 @@ static void announce(struct pool *p, uint32_t job)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Parts are equal, so the wait is short unless the machine is busy with others:
- * then the processor is given away rather than burnt. */
-static void wait_for_workers(struct pool *p)
+/* Do what no worker has begun, then wait for the others.  Parts are equal, so the wait
+ * is short unless a worker was taken off its processor in the middle of one: then ours
+ * is given away rather than burnt. */
+static void finish_job(struct pool *p, uint32_t job)
 {
+    for (int i = 1; i < p->n_threads; i++) {
+        if (!claim(&p->workers[i], job)) continue;
+        p->fn(p->ctx, i, p->n_threads);
+        atomic_fetch_sub_explicit(&p->n_left, 1, memory_order_release);
+    }
     for (int i = 1; atomic_load_explicit(&p->n_left, memory_order_acquire) > 0; i++) {
         if (i % SPINS_PER_YIELD == 0)
             sched_yield();
@@ -110,7 +136,7 @@ enum status pool_open(struct pool **out, int n_threads, struct err *e)
     *p = (struct pool){.n_threads = n_threads};
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
-    p->workers = calloc((size_t)n_threads, sizeof *p->workers);
+    p->workers = aligned_alloc(64, (size_t)n_threads * sizeof *p->workers);
     if (!p->workers) {
         pool_close(p);
         return err_set(e, QA_E_NOMEM, "cannot allocate %d threads", n_threads);
@@ -156,8 +182,9 @@ void pool_run(struct pool *p, pool_fn *fn, void *ctx)
     }
     p->fn = fn;
     p->ctx = ctx;
+    const uint32_t job = atomic_load_explicit(&p->job, memory_order_relaxed) + JOB_STEP;
     atomic_store_explicit(&p->n_left, p->n_threads - 1, memory_order_relaxed);
-    announce(p, atomic_load_explicit(&p->job, memory_order_relaxed) + JOB_STEP);
+    announce(p, job);
     fn(ctx, 0, p->n_threads);
-    wait_for_workers(p);
+    finish_job(p, job);
 }

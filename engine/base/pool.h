@@ -4,9 +4,9 @@
  * two jobs workers spin for a short while before they sleep: the jobs of one token
  * follow each other within microseconds, and waking a sleeper costs tens of them.
  *
- * The split is static: which thread does which part depends on the counts alone,
- * never on timing.  A job whose parts are independent gives the same bits with any
- * number of threads.
+ * The split is static: what the parts are depends on the counts alone, never on timing.
+ * A job whose parts are independent gives the same bits with any number of threads.
+ * Part i is done by worker i, or by the caller when that worker is late.
  *
  * Threads: one caller at a time per pool, any thread; jobs must not start jobs. */
 #ifndef QA_POOL_H
@@ -16,7 +16,8 @@
 
 struct pool;
 
-/* One thread's part of a job.  i_thread in [0, n_threads); 0 is the caller. */
+/* One part of a job.  i_thread in [0, n_threads) is the part's number: scratch memory may
+ * be chosen by it, the running thread's identity may not. */
 typedef void pool_fn(void *ctx, int i_thread, int n_threads);
 
 /* Start a pool of n_threads >= 1.  QA_E_NOMEM: threads cannot be started. */
@@ -24,7 +25,7 @@ enum status pool_open(struct pool **out, int n_threads, struct err *e) MUST_USE;
 void pool_close(struct pool *p); /* NULL is fine; waits for the workers to end */
 int pool_n_threads(const struct pool *p);
 
-/* Run fn once on every thread and return when all are done.  Everything written
+/* Run fn once for every part and return when all are done.  Everything written
  * before the call is seen by the threads, everything they wrote by the caller. */
 void pool_run(struct pool *p, pool_fn *fn, void *ctx);
 

@@ -12,7 +12,7 @@
 enum { MAX_THREADS = 5, N_JOBS = 2000 };
 
 struct job {
-    int64_t calls[MAX_THREADS][8]; /* a cache line each; written by its thread only */
+    int64_t calls[MAX_THREADS][8]; /* a cache line each; written by whoever does the part */
     const int *input;
     int sum[MAX_THREADS];
 };
@@ -65,6 +65,63 @@ static void pool_wakes_workers_that_went_to_sleep(void **fixture)
     assert_int_equal(j.calls[0][0], 20);
     assert_int_equal(j.calls[1][0], 20);
     assert_int_equal(j.calls[2][0], 20);
+    pool_close(p);
+}
+
+static void count_part(void *ctx, int i_thread, int n_threads)
+{
+    (void)n_threads;
+    atomic_fetch_add(&((_Atomic int64_t *)ctx)[i_thread], 1);
+}
+
+/* Part 1 of the first job holds its worker up while parts 2 and 3 of it, and whole jobs
+ * after it, are short: whoever does them, each is done once, in its job. */
+struct slow_job {
+    _Atomic int n[4];
+    int ms;
+};
+
+static void sleep_in_part_one(void *ctx, int i_thread, int n_threads)
+{
+    struct slow_job *j = ctx;
+    (void)n_threads;
+    if (i_thread == 1 && j->ms) usleep((unsigned)j->ms * 1000u);
+    atomic_fetch_add(&j->n[i_thread], 1);
+}
+
+static void pool_waits_for_a_part_that_has_begun(void **fixture)
+{
+    (void)fixture;
+    struct pool *p = NULL;
+    struct err e = {0};
+    assert_int_equal(pool_open(&p, 4, &e), QA_OK);
+    for (int i = 0; i < 200; i++) {
+        struct slow_job j = {.ms = i % 50 == 0 ? 20 : 0};
+        pool_run(p, sleep_in_part_one, &j);
+        for (int k = 0; k < 4; k++) {
+            assert_int_equal(atomic_load(&j.n[k]), 1); /* all done on return, each once */
+        }
+    }
+    pool_close(p);
+}
+
+/* Many more threads than processors: workers are late for most jobs, and the caller
+ * does their parts.  A job is a few nanoseconds; were it a time slice for each late
+ * worker, these would take minutes. */
+static void pool_goes_on_without_late_workers(void **fixture)
+{
+    (void)fixture;
+    enum { N_THREADS = 64, N_SHORT = 20000 };
+    struct pool *p = NULL;
+    struct err e = {0};
+    static _Atomic int64_t n[N_THREADS];
+    assert_int_equal(pool_open(&p, N_THREADS, &e), QA_OK);
+    for (int i = 0; i < N_SHORT; i++) {
+        pool_run(p, count_part, n);
+    }
+    for (int i = 0; i < N_THREADS; i++) {
+        assert_int_equal(atomic_load(&n[i]), N_SHORT);
+    }
     pool_close(p);
 }
 
@@ -133,6 +190,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool_runs_each_part_once_per_job),
         cmocka_unit_test(pool_wakes_workers_that_went_to_sleep),
+        cmocka_unit_test(pool_waits_for_a_part_that_has_begun),
+        cmocka_unit_test(pool_goes_on_without_late_workers),
         cmocka_unit_test(pool_opens_and_closes_without_a_job),
         cmocka_unit_test(pool_share_covers_everything_once),
         cmocka_unit_test(cpu_answers_are_plausible),
