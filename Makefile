@@ -22,8 +22,10 @@ BASEFLAGS := -std=c11 -D_GNU_SOURCE -I. -include engine/base/banned.h -MMD -MP -
 OPT_release := -O2 -g
 OPT_asan    := -O1 -g -fsanitize=address -fno-omit-frame-pointer -DQA_DEBUG
 OPT_ubsan   := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all -DQA_DEBUG
+OPT_tsan    := -O2 -g -fsanitize=thread -DQA_DEBUG
 LD_asan     := -fsanitize=address
 LD_ubsan    := -fsanitize=undefined
+LD_tsan     := -fsanitize=thread
 WERROR      := $(if $(filter 1,$(STRICT)),-Werror)
 CFLAGS      ?=
 ALLFLAGS     = $(BASEFLAGS) $(OPT_$(VARIANT)) $(WARN) $(WERROR) $(CFLAGS)
@@ -48,7 +50,7 @@ OBJ_all     := $(OBJ_rooms) $(call obj,$(SRC_cmd))
 OBJ_kernels := $(call obj,$(SRC_kernels))
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-programs check lint asan ubsan demo install clean format bench deps \
+.PHONY: all help test test-programs check lint asan ubsan tsan demo install clean format bench deps \
         fuzz fuzz-smoke tiny-model
 .SECONDARY:
 
@@ -129,6 +131,13 @@ ubsan: ## all tests under the undefined-behaviour sanitizer
 	@$(MAKE) --no-print-directory VARIANT=ubsan test-programs build/ubsan/qagent
 	@QAGENT=build/ubsan/qagent tests/run.sh build/ubsan
 
+# What computes on several threads at once, or is called from them.
+TSAN_TESTS := engine/test_pool engine/test_sched
+
+tsan: ## the tests of threads under the thread sanitizer
+	@$(MAKE) --no-print-directory VARIANT=tsan $(TSAN_TESTS:%=build/tsan/tests/%)
+	@for t in $(TSAN_TESTS); do TSAN_OPTIONS=halt_on_error=1 build/tsan/tests/$$t || exit 1; done
+
 lint: ## format, include directions, headers alone, sizes, getenv
 	@tests/lint/lint.sh
 
@@ -168,6 +177,6 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 clean: ## remove what was built
-	rm -rf build/release build/asan build/ubsan bin
+	rm -rf build/release build/asan build/ubsan build/tsan bin
 
 -include $(OBJ_all:.o=.d) $(wildcard $(B)/tests/*/*.d)

@@ -3,12 +3,13 @@
 
 #include "engine/engine.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct page {
-    int n_refs;
-    void *mem; /* owned, device */
+    _Atomic int n_refs; /* forks are other threads' */
+    void *mem;          /* owned, device */
 };
 
 static const char *const KV_NAMES[KV_TYPE_COUNT] = {
@@ -88,7 +89,7 @@ enum status cache_plan(struct cache_plan *p,
 
 static void page_drop(const struct cache *c, struct page *p)
 {
-    if (!p || --p->n_refs > 0) return;
+    if (!p || atomic_fetch_sub(&p->n_refs, 1) > 1) return;
     c->m->ops->release(c->m->dev, p->mem);
     free(p);
 }
@@ -97,7 +98,7 @@ static struct page *page_new(const struct cache *c)
 {
     struct page *p = calloc(1, sizeof *p);
     if (!p) return NULL;
-    p->n_refs = 1;
+    atomic_init(&p->n_refs, 1);
     p->mem = c->m->ops->alloc(c->m->dev, c->plan->page_bytes);
     if (p->mem) return p;
     free(p);
@@ -135,7 +136,7 @@ void cache_release(struct cache *c)
 static enum status page_own(struct cache *c, int i, struct err *e)
 {
     ASSERT(i <= c->n_pages && i < c->cap_pages);
-    if (i < c->n_pages && c->page[i]->n_refs == 1) return QA_OK;
+    if (i < c->n_pages && atomic_load(&c->page[i]->n_refs) == 1) return QA_OK;
 
     struct page *p = page_new(c);
     if (!p) {
@@ -178,7 +179,7 @@ void cache_share(struct cache *to, const struct cache *from, int64_t n_tokens)
     for (int i = 0; i < n; i++) {
         to->page[i] = from->page[i];
         to->mem[i] = from->mem[i];
-        to->page[i]->n_refs++;
+        atomic_fetch_add(&to->page[i]->n_refs, 1);
     }
     to->n_pages = (int)n;
     cache_state_load(to, from->state);

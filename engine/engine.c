@@ -118,6 +118,8 @@ static enum status open_parts(struct engine *g, const struct engine_opts *o, str
     if (st) return st;
     st = forward_open(&g->f, g->m, o->kv_k, o->kv_v, PAGE_TOKENS, e);
     if (st) return st;
+    st = sched_open(&g->sched, g->f, e);
+    if (st) return st;
     struct load_stats read = {0}; /* last: everything else is wrong within a blink */
     st = model_load(g->m, &o->progress, &read, e);
     g->info.read_bytes = read.n_bytes;
@@ -130,6 +132,7 @@ enum status engine_open(struct engine **out, const struct engine_opts *o, struct
     const double start_s = clock_now_s();
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_set(e, QA_E_NOMEM, "no memory for the engine");
+    pthread_mutex_init(&g->costs_lock, NULL);
     const enum status st = open_parts(g, o, e);
     if (st) {
         /* The file's own errors name it already, and a wrong option is not its fault. */
@@ -148,7 +151,9 @@ enum status engine_open(struct engine **out, const struct engine_opts *o, struct
 void engine_close(struct engine *g)
 {
     if (!g) return;
-    ASSERT(g->n_sessions == 0);
+    ASSERT(atomic_load(&g->n_sessions) == 0);
+    sched_close(g->sched);
+    pthread_mutex_destroy(&g->costs_lock);
     forward_close(g->f);
     tokenizer_close(g->tokenizer);
     model_close(g->m);

@@ -8,8 +8,11 @@
  * append-only; what must disappear later is undone by session_rewind() to a mark
  * and appending again.  Nothing is edited in the middle.
  *
- * Threads: one caller at a time per engine (all its sessions included); the
- * engine runs its own worker threads inside a call.
+ * Threads: one caller at a time per session, any number of sessions at once: calls
+ * that compute at the same time share their passes over the weights, and each
+ * gets what it would get alone (docs/internals/batching.md says how exactly).  What
+ * an open engine answers about itself and its text may be asked by anybody.
+ * engine_open() and engine_close() by one thread, while nothing else runs.
  * Errors: enum status with one line in struct err; out-parameters are set on
  * success only. */
 #ifndef QA_ENGINE_H
@@ -146,7 +149,8 @@ enum status session_rewind(struct session *s,
                            struct err *e) MUST_USE; /* mark stays */
 void session_drop_mark(struct session *s, int mark);
 /* A second timeline with the same tokens, sharing what is already computed.  Marks
- * stay with the first one. */
+ * stay with the first one.  A call on s; afterwards the two are as independent as
+ * any two sessions. */
 enum status session_fork(struct session **out, struct session *s, struct err *e) MUST_USE;
 
 /* Logits that predict the token after the last one: [n_vocab], valid until the
@@ -169,7 +173,8 @@ struct sampling sampling_greedy(void);
 /* Called before each token is picked, with the tokens already picked in this
  * burst; may set entries of logits [n_vocab] to -INFINITY to forbid, but must
  * leave one.  Must depend only on the session's tokens before the burst, `burst`
- * and its own constant state: with drafting it is called again for a position. */
+ * and its own constant state: with drafting it is called again for a position.
+ * Must not block: other sessions wait for it. */
 typedef void mask_fn(void *ctx, const int32_t *burst, int n_burst, float *logits, int n_vocab);
 
 enum {
@@ -210,7 +215,7 @@ struct session_stats {
     uint64_t n_steps;                /* passes of the trunk for them                 */
     uint64_t n_drafted, n_accepted;  /* all places of all sources                    */
     struct draft_stats draft[DRAFT_SOURCES];
-    double prefill_s, decode_s;
+    double prefill_s, decode_s; /* wall clock inside calls, waiting for others included */
 };
 struct session_stats session_stats(const struct session *s);
 

@@ -32,7 +32,20 @@ static void attention(struct forward *f, const struct step *s, const struct laye
 /* Rows that the delta rule reads: kept per layer when the step may be a trial. */
 static const struct delta_rows *delta_rows_of(const struct forward *f, int i_delta, int n_rows)
 {
-    return n_rows <= TRIAL_ROWS ? &f->small[i_delta] : &f->large;
+    return n_rows <= f->cap_kept ? &f->small[i_delta] : &f->large;
+}
+
+/* Trials that share a large step: their rows go where forward_keep() looks for them. */
+static void save_trials(struct forward *f, int i_delta, int n_rows)
+{
+    const struct ops *o = f->m->ops;
+    const struct delta_rows *from = &f->large, *to = &f->small[i_delta];
+    const size_t n_raw = (size_t)n_rows * (size_t)f->m->d.n_channels * sizeof(float);
+    const size_t n_gate = (size_t)n_rows * (size_t)f->m->d.n_v * sizeof(float);
+    o->copy(f->m->dev, to->raw, from->raw, n_raw);
+    o->copy(f->m->dev, to->qkv, from->qkv, n_raw);
+    o->copy(f->m->dev, to->decay, from->decay, n_gate);
+    o->copy(f->m->dev, to->beta, from->beta, n_gate);
 }
 
 static void delta_net(struct forward *f, const struct step *s, const struct layer *l)
@@ -51,6 +64,7 @@ static void delta_net(struct forward *f, const struct step *s, const struct laye
     VERB(f, delta, .out = f->heads, .qkv = r->qkv, .decay = r->decay, .beta = r->beta,
          .spans = s->spans, .state_offset = a->state_offset, .n_k = d->n_k, .n_v = d->n_v,
          .dim = d->delta_dim);
+    if (s->n_trial > 0 && n > f->cap_kept) save_trials(f, a->i_delta, s->n_trial);
     VERB(f, norm_gate, .x = f->heads, .z = f->z, .w = a->norm, .n_rows = n, .n_heads = d->n_v,
          .dim = d->delta_dim, .eps = d->eps);
     VERB(f, matmul, .x = f->heads, .n_rows = n, .n_out = 1, .w = {&a->out}, .out = {f->mixed});
@@ -97,7 +111,7 @@ void forward_layer(struct forward *f,
 void forward_trunk(struct forward *f, const struct step *s)
 {
     const struct model *m = f->m;
-    ASSERT(s->n_rows >= 1 && s->n_rows <= f->cap_rows);
+    ASSERT(s->n_rows >= 1 && s->n_rows <= f->cap_rows && s->n_trial <= f->cap_kept);
 
     VERB(f, embed, .out = f->x, .ids = s->ids, .table = &m->embd, .n_rows = s->n_rows);
     const float *add = NULL;

@@ -7,11 +7,12 @@
 /* Rows of a trial step that can be kept afterwards: 8 drafts and the token before. */
 enum { TRIAL_ROWS = 9 };
 
-/* The tokens of one step. */
+/* The tokens of one step.  Spans that are trials come first. */
 struct step {
     const int32_t *ids; /* [T], host */
     int n_rows;
     struct spans spans;
+    int n_trial; /* rows of trials, at most f->cap_kept                          */
 };
 
 /* Activations of one step, shared by all sessions of an engine. */
@@ -20,6 +21,7 @@ struct forward {
     enum kv_type type_k, type_v;
     int page_tokens;
     int cap_rows;
+    int cap_kept; /* rows of trials that a step can hold                         */
     int64_t cap_ctx;
 
     float *x;      /* [T, E]  residual stream                                    */
@@ -37,7 +39,8 @@ struct forward {
     float *sh_share;   /* [T]    */
 
     /* Inputs of the delta rule.  One set for large steps; for steps of at most
-     * TRIAL_ROWS rows one per DeltaNet layer, so that they outlive the step. */
+     * cap_kept rows one per DeltaNet layer, so that they outlive the step.  A large
+     * step's trials are copied there. */
     struct delta_rows {
         float *raw;   /* [T, C]  before the convolution                          */
         float *qkv;   /* [T, C]  after it                                        */
@@ -53,9 +56,11 @@ enum status forward_open(struct forward **out,
                          int page_tokens,
                          struct err *e) MUST_USE;
 void forward_close(struct forward *f); /* NULL is fine */
-/* Make room for steps of n_rows and sessions of n_ctx tokens. */
+/* Make room for steps of n_rows, n_kept of them trials, and sessions of n_ctx tokens.
+ * No trial may wait for forward_keep(). */
 enum status forward_reserve(struct forward *f,
                             int n_rows,
+                            int n_kept,
                             int64_t n_ctx,
                             struct err *e) MUST_USE;
 

@@ -75,13 +75,55 @@ static bool large_alloc(struct forward *f, size_t n)
            rows_alloc(f, &f->large, n);
 }
 
+/* Both grow beside what is there, which stays in use when there is no memory. */
+static bool large_grow(struct forward *f, int n_rows)
+{
+    struct forward fresh = {.m = f->m, .cap_rows = n_rows};
+    if (!large_alloc(&fresh, (size_t)n_rows)) {
+        large_release(&fresh);
+        return false;
+    }
+    large_release(f);
+    fresh.type_k = f->type_k;
+    fresh.type_v = f->type_v;
+    fresh.page_tokens = f->page_tokens;
+    fresh.cap_kept = f->cap_kept;
+    fresh.cap_ctx = f->cap_ctx;
+    fresh.small = f->small;
+    *f = fresh;
+    return true;
+}
+
+static void small_release(struct forward *f)
+{
+    for (int i = 0; f->small && i < f->m->n_delta; i++)
+        rows_release(f, &f->small[i]);
+    free(f->small);
+    f->small = NULL;
+}
+
+static bool small_grow(struct forward *f, int n_rows)
+{
+    struct forward fresh = {.m = f->m};
+    fresh.small = calloc((size_t)f->m->n_delta + 1, sizeof *fresh.small);
+    bool is_ok = fresh.small != NULL;
+    for (int i = 0; is_ok && i < f->m->n_delta; i++)
+        is_ok = rows_alloc(f, &fresh.small[i], (size_t)n_rows);
+    if (!is_ok) {
+        small_release(&fresh);
+        return false;
+    }
+    small_release(f);
+    f->small = fresh.small;
+    f->cap_kept = n_rows;
+    return true;
+}
+
 void forward_close(struct forward *f)
 {
     if (!f) return;
     large_release(f);
-    for (int i = 0; f->small && i < f->m->n_delta; i++)
-        rows_release(f, &f->small[i]);
-    free(f->small);
+    small_release(f);
     free(f);
 }
 
@@ -98,11 +140,7 @@ enum status forward_open(struct forward **out,
     f->type_k = type_k;
     f->type_v = type_v;
     f->page_tokens = page_tokens;
-    f->small = calloc((size_t)m->n_delta + 1, sizeof *f->small);
-    bool is_ok = f->small != NULL;
-    for (int i = 0; is_ok && i < m->n_delta; i++)
-        is_ok = rows_alloc(f, &f->small[i], TRIAL_ROWS);
-    if (!is_ok) {
+    if (!small_grow(f, TRIAL_ROWS)) {
         forward_close(f);
         return err_set(e, QA_E_NOMEM, "no memory for the activations");
     }
@@ -110,7 +148,11 @@ enum status forward_open(struct forward **out,
     return QA_OK;
 }
 
-enum status forward_reserve(struct forward *f, int n_rows, int64_t n_ctx, struct err *e)
+enum status forward_reserve(struct forward *f,
+                            int n_rows,
+                            int n_kept,
+                            int64_t n_ctx,
+                            struct err *e)
 {
     const struct dims *d = &f->m->d;
     const int widest =
@@ -128,13 +170,9 @@ enum status forward_reserve(struct forward *f, int n_rows, int64_t n_ctx, struct
     const enum status st = f->m->ops->reserve(f->m->dev, &needs, e);
     if (st) return st;
     f->cap_ctx = needs.n_ctx;
-    if (n_rows <= f->cap_rows) return QA_OK;
-
-    large_release(f);
-    if (!large_alloc(f, (size_t)n_rows)) {
-        large_release(f);
+    if (n_kept > f->cap_kept && !small_grow(f, n_kept))
+        return err_set(e, QA_E_NOMEM, "no memory for %d drafted tokens a step", n_kept);
+    if (n_rows > f->cap_rows && !large_grow(f, n_rows))
         return err_set(e, QA_E_NOMEM, "no memory for steps of %d tokens", n_rows);
-    }
-    f->cap_rows = n_rows;
     return QA_OK;
 }

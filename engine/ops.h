@@ -21,7 +21,10 @@
  * The three verbs with memory (attn, conv, delta) get spans: a span is a run of
  * rows of one session, with what belongs to that session; what belongs to the
  * layer stands in the arguments as an offset.  Spans of a step cover its rows in
- * order, and no session has two. */
+ * order, and no session has two.
+ *
+ * Threads: alloc, release, copy, zero and sync from any thread at any time; all other
+ * functions from one at a time, with everything before seen by it. */
 #ifndef QA_OPS_H
 #define QA_OPS_H
 

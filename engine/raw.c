@@ -55,7 +55,7 @@ static void raw_draft(const struct raw *r, int64_t pos, int n)
     const struct span span = {
         .n_rows = n - skip, .pos = pos + skip, .pages = r->cache.mem, .state = r->cache.state};
     const struct step step = {
-        r->ids + pos + skip, n - skip, {&span, 1}
+        .ids = r->ids + pos + skip, .n_rows = n - skip, .spans = {&span, 1}
     };
     struct forward *f = r->g->f;
 
@@ -71,7 +71,7 @@ static void raw_step(const struct raw *r, int64_t pos, int n)
     const struct span span = {
         .n_rows = n, .pos = pos, .pages = r->cache.mem, .state = r->cache.state};
     const struct step step = {
-        r->ids + pos, n, {&span, 1}
+        .ids = r->ids + pos, .n_rows = n, .spans = {&span, 1}
     };
 
     forward_trunk(g->f, &step);
@@ -119,7 +119,10 @@ enum status engine_raw(struct engine *g,
 
     st = cache_init(&r.cache, g->m, &g->plan, (int64_t)n, e);
     if (!st) st = cache_reserve(&r.cache, 0, (int64_t)n, e);
-    if (!st) st = forward_reserve(g->f, rows, (int64_t)n, e);
+    if (!st) {
+        st = batch_reserve(sched_own(g->sched), 1, rows, 0, (int64_t)n, e);
+        sched_disown(g->sched);
+    }
     if (st) goto out;
     r.logits = g->ops->alloc(g->dev, HEAD_ROWS * n_vocab * sizeof(float));
     if (out->mtp || out->mtp_hidden) {
@@ -132,10 +135,13 @@ enum status engine_raw(struct engine *g,
         goto out;
     }
     for (int64_t pos = 0; pos < (int64_t)n && !st; pos += rows) {
-        if (engine_stop_requested())
+        if (engine_stop_requested()) {
             st = err_set(e, QA_E_STOP, "stopped on request");
-        else
-            raw_step(&r, pos, (int)QA_MIN((int64_t)n - pos, (int64_t)rows));
+            break;
+        }
+        sched_own(g->sched);
+        raw_step(&r, pos, (int)QA_MIN((int64_t)n - pos, (int64_t)rows));
+        sched_disown(g->sched);
     }
 
 out:

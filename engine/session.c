@@ -3,27 +3,29 @@
 
 #include "engine/base/clock.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- the stop flag ------------------------------------------------------- */
 
-static volatile sig_atomic_t is_stop_requested;
+/* Lock-free, so that a signal handler may set it: the one global there is. */
+static atomic_bool is_stop_requested;
+_Static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "a signal handler sets it");
 
 void engine_stop(void)
 {
-    is_stop_requested = 1;
+    atomic_store(&is_stop_requested, true);
 }
 
 void engine_stop_clear(void)
 {
-    is_stop_requested = 0;
+    atomic_store(&is_stop_requested, false);
 }
 
 bool engine_stop_requested(void)
 {
-    return is_stop_requested != 0;
+    return atomic_load(&is_stop_requested);
 }
 
 /* ---- small things -------------------------------------------------------- */
@@ -96,7 +98,8 @@ void session_close(struct session *s)
     g->ops->release(g->dev, s->logits);
     cache_release(&s->cache);
     ids_release(&s->ids);
-    g->n_sessions--;
+    atomic_fetch_sub(&g->n_trial_rows, s->n_trial_rows);
+    atomic_fetch_sub(&g->n_sessions, 1);
     free(s);
 }
 
@@ -117,6 +120,20 @@ static enum status check_opts(const struct session_opts *o, struct err *e)
     return QA_OK;
 }
 
+/* Room for this session in a pass that it shares with those that are open already. */
+static enum status reserve_pass(const struct session *s, int max_rows, struct err *e)
+{
+    struct engine *g = s->g;
+    struct batch *b = sched_own(g->sched);
+    const int n_sessions = atomic_load(&g->n_sessions);
+    const int n_others = QA_MIN(n_sessions, (int)SHARED_TRIALS) - 1;
+    const int n_trial = QA_MIN(atomic_load(&g->n_trial_rows), (int)SHARED_TRIALS * TRIAL_ROWS);
+    const enum status st = batch_reserve(b, n_sessions, max_rows + n_others * TRIAL_ROWS,
+                                         n_trial, s->cap_tokens, e);
+    sched_disown(g->sched);
+    return st;
+}
+
 enum status session_open(struct session **out,
                          struct engine *g,
                          const struct session_opts *o,
@@ -132,12 +149,14 @@ enum status session_open(struct session **out,
     s->cap_tokens = o->cap_tokens;
     s->step_tokens = (int)QA_MIN(step, o->cap_tokens);
     s->n_mtp = 1;
-    g->n_sessions++;
+    s->n_trial_rows = 1 + QA_MAX(n_draft, o->n_copy);
+    atomic_fetch_add(&g->n_sessions, 1);
+    atomic_fetch_add(&g->n_trial_rows, s->n_trial_rows);
 
     const int max_rows = s->step_tokens + 2 * TRIAL_ROWS;
     st = cache_init(&s->cache, g->m, &g->plan, s->cap_tokens, e);
     if (st) goto fail;
-    st = forward_reserve(g->f, max_rows, s->cap_tokens, e);
+    st = reserve_pass(s, max_rows, e);
     if (st) goto fail;
     s->logits = device_floats(g, TRIAL_ROWS, (size_t)g->m->d.n_vocab);
     if (n_draft) s->hidden = device_floats(g, (size_t)max_rows, (size_t)g->m->d.n_embd);
@@ -179,59 +198,76 @@ struct session_stats session_stats(const struct session *s)
     return s->stats;
 }
 
-/* ---- computing ------------------------------------------------------------ */
-
-void session_keep_hidden(struct session *s, int n_rows)
+struct spec_costs session_costs(const struct session *s)
 {
-    if (!s->hidden) return;
-    s->g->ops->copy(device_of(s), hidden_row(s, s->n_hidden), s->g->f->hidden,
-                    (size_t)n_rows * embd_bytes(s));
-    s->n_hidden += n_rows;
+    pthread_mutex_lock(&s->g->costs_lock);
+    const struct spec_costs c = s->g->costs;
+    pthread_mutex_unlock(&s->g->costs_lock);
+    return c;
 }
 
-int session_draft_rows(struct session *s, int64_t to)
+void session_learn_costs(struct session *s, learn_fn *learn, int n, double seconds)
+{
+    if (s->spec.n_company > 1) return; /* part of the time was other sessions' */
+    pthread_mutex_lock(&s->g->costs_lock);
+    learn(&s->g->costs, n, seconds);
+    pthread_mutex_unlock(&s->g->costs_lock);
+}
+
+/* ---- computing ------------------------------------------------------------ */
+
+void session_run(struct session *s, struct request *r)
+{
+    sched_run(s->g->sched, r);
+    s->spec.n_company = QA_MAX(s->spec.n_company, r->n_company);
+}
+
+float *session_hidden_place(const struct session *s)
+{
+    return s->hidden ? hidden_row(s, s->n_hidden) : NULL;
+}
+
+void session_draft_rows(struct session *s, int64_t to, float *hidden, float *logits)
 {
     const int n = (int)(to - s->n_mtp);
-    if (n <= 0) return 0;
+    if (n <= 0) return;
     ASSERT(n <= s->n_hidden);
 
-    const struct span span = session_span(s, s->n_mtp, n, false);
-    const struct step step = {
-        s->ids.p + s->n_mtp, n, {&span, 1}
-    };
-    forward_draft(s->g->f, &step, s->hidden);
+    struct request r = {.kind = REQUEST_DRAFT,
+                        .span = session_span(s, s->n_mtp, n, false),
+                        .ids = s->ids.p + s->n_mtp,
+                        .hidden_in = s->hidden,
+                        .hidden_out = hidden,
+                        .logits = logits};
+    session_run(s, &r);
     s->n_mtp = to;
     s->n_hidden -= n; /* one row may be left: its successor is not known yet */
     ASSERT(s->n_hidden <= 1);
     if (s->n_hidden == 1) {
         s->g->ops->copy(device_of(s), s->hidden, hidden_row(s, n), embd_bytes(s));
     }
-    return n;
 }
 
-/* The next n_rows of ids through the trunk, and the draft layer behind it.  Returns
- * true when this was the last step, by end or by stop: its last row has logits then. */
-static bool compute_step(struct session *s, int n_rows)
+/* The next of n_left rows through the trunk, as many as the pass has room for, and the
+ * draft layer behind them.  Returns true when this was the last step, by end or by
+ * stop: its last row has logits then. */
+static bool compute_step(struct session *s, int64_t n_left)
 {
-    const struct span span = session_span(s, s->n_done, n_rows, false);
-    const struct step step = {
-        s->ids.p + s->n_done, n_rows, {&span, 1}
-    };
-    struct forward *f = s->g->f;
-    const size_t last = (size_t)(n_rows - 1) * (size_t)s->g->m->d.n_embd;
-
-    forward_trunk(f, &step);
-    s->n_done += n_rows;
-    session_keep_hidden(s, n_rows);
-    /* The flag may rise at any moment: it is read once, here. */
-    const bool is_last = s->n_done == (int64_t)s->ids.n || engine_stop_requested();
-    if (is_last) {
-        forward_head(f, f->hidden + last, 1, s->logits); /* the draft layer reuses f->hidden */
-        s->i_logits = 0;
-    }
+    const int n_rows = (int)QA_MIN(n_left, (int64_t)s->step_tokens);
+    struct request r = {.kind = REQUEST_TRUNK,
+                        .span = session_span(s, s->n_done, n_rows, false),
+                        .ids = s->ids.p + s->n_done,
+                        .n_left = n_left,
+                        .hidden_out = session_hidden_place(s),
+                        .logits = s->logits};
+    session_run(s, &r);
+    s->n_done += r.span.n_rows;
+    if (s->hidden) s->n_hidden += r.span.n_rows;
+    if (r.is_last) s->i_logits = 0;
     /* A lone row can wait for others: the layer's weights are read once for all. */
-    if (s->hidden && (n_rows > 1 || s->n_hidden > TRIAL_ROWS)) session_draft_rows(s, s->n_done);
-    return is_last;
+    if (s->hidden && (r.span.n_rows > 1 || s->n_hidden > TRIAL_ROWS))
+        session_draft_rows(s, s->n_done, NULL, NULL);
+    return r.is_last;
 }
 
 /* Pages for what the trunk or the draft layer will write, up to position `to`. */
@@ -241,16 +277,17 @@ static enum status reserve(struct session *s, int64_t to, struct err *e)
 }
 
 /* Compute everything that ids hold.  All memory is taken first, so that only a stop
- * can end it early. */
+ * can end it early, and nobody waits for it. */
 static enum status compute_all(struct session *s, struct err *e)
 {
     const int64_t n = (int64_t)s->ids.n;
     const enum status st = reserve(s, n, e);
     if (st) return st;
     bool is_last = engine_stop_requested();
-    while (!is_last) {
-        is_last = compute_step(s, (int)QA_MIN(n - s->n_done, (int64_t)s->step_tokens));
-    }
+    sched_enter(s->g->sched);
+    while (!is_last)
+        is_last = compute_step(s, n - s->n_done);
+    sched_leave(s->g->sched, true);
     return s->n_done == n ? QA_OK : stopped(e);
 }
 
@@ -298,7 +335,8 @@ static enum status compute_pending(struct session *s, struct err *e)
     return st;
 }
 
-const float *session_logits(struct session *s, struct err *e)
+/* Row of the last token, computed if need be; NULL on an error.  Inside. */
+static const float *last_row(struct session *s, struct err *e)
 {
     if (s->ids.n == 0) {
         err_set(e, QA_E_USAGE, "an empty session predicts nothing");
@@ -307,6 +345,14 @@ const float *session_logits(struct session *s, struct err *e)
     if (compute_pending(s, e)) return NULL;
     s->g->ops->sync(device_of(s));
     return session_row(s, s->i_logits);
+}
+
+const float *session_logits(struct session *s, struct err *e)
+{
+    sched_enter(s->g->sched);
+    const float *row = last_row(s, e);
+    sched_leave(s->g->sched, false);
+    return row;
 }
 
 /* ---- marks ---------------------------------------------------------------- */
@@ -318,7 +364,8 @@ static enum status mark_fill(struct session *s, struct mark *k, struct err *e)
 
     const enum status st = reserve(s, s->n_done, e);
     if (st) return st;
-    if (has_hidden) session_draft_rows(s, s->n_done); /* leaves one hidden row to keep */
+    if (has_hidden)
+        session_draft_rows(s, s->n_done, NULL, NULL); /* leaves one hidden row to keep */
     k->is_used = true;
     k->n_tokens = s->n_done;
     k->state = cache_state_save(&s->cache);
@@ -341,9 +388,10 @@ enum status session_mark(struct session *s, int *mark, struct err *e)
         i++;
     if (i == MARKS_MAX)
         return err_set(e, QA_E_LIMIT, "a session holds at most %d marks", MARKS_MAX);
+    sched_enter(s->g->sched);
     enum status st = compute_pending(s, e);
-    if (st) return st;
-    st = mark_fill(s, &s->marks[i], e);
+    if (!st) st = mark_fill(s, &s->marks[i], e);
+    sched_leave(s->g->sched, true);
     if (!st) *mark = i;
     return st;
 }
@@ -507,13 +555,13 @@ static enum status decode_one(struct session *s,
     const double start_s = clock_now_s();
     enum status st = ids_reserve(&s->ids, 1, e);
     if (st) return st;
-    const float *row = session_logits(s, e);
+    const float *row = last_row(s, e);
     if (!row) return e->code ? e->code : QA_E_INTERNAL;
     session_pick(s, a, row, b);
     st = ids_add(&s->ids, b->ids, 1, e);
     if (!is_step) return st;
     s->spec.n_since_plain = 0;
-    spec_costs_step(&s->g->costs, 1, clock_now_s() - start_s);
+    session_learn_costs(s, spec_costs_step, 1, clock_now_s() - start_s);
     return st;
 }
 
@@ -540,12 +588,15 @@ enum status session_decode(struct session *s,
     struct burst b = {.n = 0};
     struct proposal what;
     s->stats.n_steps += session_has_pending(s);
+    sched_enter(s->g->sched);
     enum status st = spec_propose(s, a, draft_limit(s, a), &what, e);
     if (!st && what.n > 0) {
         spec_decode(s, a, &what, &b);
     } else if (!st) {
         st = decode_one(s, a, &b, e);
     }
+    /* After a stop token a tool runs, or nothing. */
+    sched_leave(s->g->sched, !st && !engine_is_stop(s->g, b.ids[b.n - 1]));
     s->stats.decode_s += clock_now_s() - start_s;
     if (st) return st;
     s->stats.n_decoded += (uint64_t)b.n;

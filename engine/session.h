@@ -15,8 +15,11 @@
 
 #include "engine/cache.h"
 #include "engine/engine.h"
-#include "engine/forward.h"
+#include "engine/sched.h"
 #include "engine/spec.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 struct tokenizer;
 
@@ -27,14 +30,18 @@ struct engine {
     struct device *dev;
     struct model *m;
     struct cache_plan plan;
-    struct forward *f;
+    struct forward *f; /* computes for whoever leads, see sched.h */
+    struct sched *sched;
     struct engine_info info;
-    struct spec_costs costs;
+    struct spec_costs costs; /* under costs_lock */
+    pthread_mutex_t costs_lock;
     char name[128]; /* general.name, cut */
-    int n_sessions;
+    _Atomic int n_sessions;
+    _Atomic int n_trial_rows; /* that all sessions together can want in a step */
 };
 
-enum { MARKS_MAX = 64, STEP_TOKENS = 512 };
+/* SHARED_TRIALS: sessions whose drafts one pass can verify; more wait for the next. */
+enum { MARKS_MAX = 64, STEP_TOKENS = 512, SHARED_TRIALS = 8 };
 
 struct mark {
     bool is_used;
@@ -59,6 +66,7 @@ struct session {
     float *hidden; /* [step_tokens + 2 TRIAL_ROWS, E], device; NULL without drafting */
     int n_hidden;
 
+    int n_trial_rows; /* of g->n_trial_rows, this session's                        */
     struct mark marks[MARKS_MAX];
     struct sampler sampler;
     struct dist target;
@@ -74,11 +82,16 @@ const float *session_row(const struct session *s, int i); /* logits of step row 
 
 /* Span for n_rows of s from position pos, rows from 0. */
 struct span session_span(const struct session *s, int64_t pos, int n_rows, bool is_trial);
-/* Put n hidden rows of the last trunk step where the draft layer will find them. */
-void session_keep_hidden(struct session *s, int n_rows);
-/* Draft layer over all positions it lags behind, up to `to`; leaves its hidden rows in
- * f->hidden and returns how many there are.  Their hidden inputs must be there. */
-int session_draft_rows(struct session *s, int64_t to);
+/* sched_run() for this session; inside a call. */
+void session_run(struct session *s, struct request *r);
+
+/* Where the hidden rows of a trunk pass go for the draft layer to find; the caller
+ * counts in n_hidden how many stand.  NULL without drafting. */
+float *session_hidden_place(const struct session *s);
+/* Draft layer over all positions it lags behind, up to `to`; their hidden inputs must be
+ * there.  What it says after the last of them goes to the two places, unless NULL:
+ * hidden [E], logits [V]. */
+void session_draft_rows(struct session *s, int64_t to, float *hidden, float *logits);
 
 enum status ids_reserve(struct ids *v, size_t n_more, struct err *e) MUST_USE;
 
@@ -100,18 +113,7 @@ enum status spec_propose(struct session *s,
                          int limit,
                          struct proposal *out,
                          struct err *e) MUST_USE;
-/* Fill the burst from the rows of logits in s->logits; returns how many drafts stand.  The
- * last of them may be a stop token: nothing follows it then. */
-int spec_accept(struct session *s,
-                const struct decode_args *a,
-                const struct proposal *what,
-                struct burst *b);
-/* Move the session on, right after the trial step: f->hidden still holds its rows. */
-void spec_keep(struct session *s,
-               const struct proposal *what,
-               int n_stood,
-               const struct burst *b);
-/* Verify, accept and keep, for a session alone in its step. */
+/* Verify, accept and keep. */
 void spec_decode(struct session *s,
                  const struct decode_args *a,
                  const struct proposal *what,
@@ -122,6 +124,10 @@ enum status spec_init(struct spec *p,
                       int n_copy,
                       struct err *e) MUST_USE;
 void spec_release(struct spec *p, const struct model *m);
+/* What steps cost by now; and what one of n took, if nobody else was at work. */
+struct spec_costs session_costs(const struct session *s);
+typedef void learn_fn(struct spec_costs *c, int n, double seconds);
+void session_learn_costs(struct session *s, learn_fn *learn, int n, double seconds);
 /* Before anything is measured: from the bytes that a step must read. */
 struct spec_costs spec_costs_guess(const struct model *m);
 

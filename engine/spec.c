@@ -106,22 +106,34 @@ static int or_retry(struct spec *p, enum draft_source source, int length, int ma
     return 1;
 }
 
+/* Those who share a pass share the cost of one row, and a further row of each adds what
+ * it adds: in company a row weighs more, beside what it is compared with. */
+static struct spec_costs costs_in_company(const struct session *s)
+{
+    struct spec_costs c = session_costs(s);
+    const int n = QA_MAX(s->spec.n_before, 1);
+    const double share = (c.plain_s + (n - 1) * c.row_s) / n;
+    c.draft_s *= share / c.plain_s;
+    c.plain_s = share;
+    return c;
+}
+
 /* Leaves the source and the number of drafts in *out, and the drafts of a copy. */
 static void choose(struct session *s, int limit, struct proposal *out)
 {
     struct spec *p = &s->spec;
-    const struct spec_costs *c = &s->g->costs;
+    const struct spec_costs c = costs_in_company(s);
     const int max_layer = QA_MIN(limit, p->n_max[DRAFT_LAYER]);
     int max_copy = QA_MIN(limit, p->n_max[DRAFT_COPY]), n_layer, n_copy = 0;
 
-    const double per_layer = spec_best_chain(
-        p->layer_rate, (c->draft_s + c->row_s) / c->plain_s, max_layer, &n_layer);
+    const double per_layer =
+        spec_best_chain(p->layer_rate, (c.draft_s + c.row_s) / c.plain_s, max_layer, &n_layer);
     if (max_copy > 0) {
         max_copy = suffix_propose(&p->suffix, s->ids.p, max_copy, out->ids, &out->n_match);
     }
     if (max_copy > 0) {
         const double rate = p->copy_rate[match_class(out->n_match)];
-        const double per_copy = spec_best_chain(rate, c->row_s / c->plain_s, max_copy, &n_copy);
+        const double per_copy = spec_best_chain(rate, c.row_s / c.plain_s, max_copy, &n_copy);
         n_copy = or_retry(p, DRAFT_COPY, n_copy, max_copy);
         if (n_copy > 0 && per_copy >= per_layer) {
             out->source = DRAFT_COPY;
@@ -161,13 +173,15 @@ enum status spec_init(struct spec *p,
     suffix_init(&p->suffix);
     if (n_draft == 0) return QA_OK;
     p->logits = m->ops->alloc(m->dev, (size_t)m->d.n_vocab * sizeof(float));
-    if (!p->logits) return err_set(e, QA_E_NOMEM, "no memory for drafting");
+    p->hidden = m->ops->alloc(m->dev, (size_t)m->d.n_embd * sizeof(float));
+    if (!p->logits || !p->hidden) return err_set(e, QA_E_NOMEM, "no memory for drafting");
     return dist_init(&p->q, m->d.n_vocab, e);
 }
 
 void spec_release(struct spec *p, const struct model *m)
 {
     m->ops->release(m->dev, p->logits);
+    m->ops->release(m->dev, p->hidden);
     dist_release(&p->q);
     suffix_release(&p->suffix);
     *p = (struct spec){0};
@@ -180,40 +194,43 @@ static int32_t draw_draft(struct session *s,
                           const struct decode_args *a,
                           const int32_t *burst,
                           int n,
-                          uint64_t key,
-                          const float *hidden)
+                          uint64_t key)
 {
     struct spec *p = &s->spec;
     struct sampler_past past = session_past(s, a, burst, n);
     past.want_logprob = false; /* nobody sees a draft's */
-    forward_draft_head(s->g->f, hidden, 1, p->logits);
-    s->g->ops->sync(s->g->dev);
     sampler_shape(&s->sampler, p->logits, a->sampling, &past, &p->q);
     return dist_draw(&p->q, key);
 }
 
 static void draft_chain(struct session *s, const struct decode_args *a, struct proposal *out)
 {
-    struct forward *f = s->g->f;
-    const int n_embd = s->g->m->d.n_embd;
+    struct spec *p = &s->spec;
     const int64_t pending = s->n_done;
-    struct rng ahead = *a->rng; /* the numbers that spec_accept() will take */
+    struct rng ahead = *a->rng; /* the numbers that accept() will take */
     const double start_s = clock_now_s();
-    const int n_rows = session_draft_rows(s, pending + 1);
-    const float *hidden = f->hidden + (size_t)(n_rows - 1) * (size_t)n_embd;
 
-    for (int i = 0; i < out->n; i++) {
-        if (i > 0) {
-            const struct span span = session_span(s, pending + i, 1, false);
-            const struct step step = {
-                &out->ids[i - 1], 1, {&span, 1}
-            };
-            forward_draft(f, &step, hidden);
-            hidden = f->hidden;
-        }
-        out->ids[i] = draw_draft(s, a, out->ids, i, rng_u64(&ahead), hidden);
+    session_draft_rows(s, pending + 1, p->hidden, p->logits);
+    out->ids[0] = draw_draft(s, a, out->ids, 0, rng_u64(&ahead));
+    for (int i = 1; i < out->n; i++) {
+        struct request r = {.kind = REQUEST_DRAFT,
+                            .span = session_span(s, pending + i, 1, false),
+                            .ids = &out->ids[i - 1],
+                            .hidden_in = p->hidden,
+                            .hidden_out = p->hidden,
+                            .logits = p->logits};
+        session_run(s, &r);
+        out->ids[i] = draw_draft(s, a, out->ids, i, rng_u64(&ahead));
     }
-    spec_costs_draft(&s->g->costs, out->n, clock_now_s() - start_s);
+    session_learn_costs(s, spec_costs_draft, out->n, clock_now_s() - start_s);
+}
+
+/* Time for a plain step, to know what one takes.  In company nothing can be learnt. */
+static bool must_measure(const struct session *s)
+{
+    const struct spec_costs c = session_costs(s);
+    if (c.is_fixed || s->spec.n_before > 1) return false;
+    return c.n_plain < 2 || s->spec.n_since_plain > PLAIN_EVERY;
 }
 
 enum status spec_propose(struct session *s,
@@ -223,12 +240,12 @@ enum status spec_propose(struct session *s,
                          struct err *e)
 {
     struct spec *p = &s->spec;
-    const struct spec_costs *c = &s->g->costs;
     *out = (struct proposal){.n = 0};
+    p->n_before = p->n_company;
+    p->n_company = 1;
     if (limit <= 0 || !session_has_pending(s)) return QA_OK;
     p->n_since_plain++;
-    const bool must_measure = c->n_plain < 2 || p->n_since_plain > PLAIN_EVERY;
-    if (must_measure && !c->is_fixed) return QA_OK;
+    if (must_measure(s)) return QA_OK;
 
     enum status st = QA_OK;
     if (p->n_max[DRAFT_COPY] > 0) st = suffix_append(&p->suffix, s->ids.p, s->ids.n, e);
@@ -243,27 +260,30 @@ enum status spec_propose(struct session *s,
 
 /* ---- verifying and keeping --------------------------------------------------- */
 
-/* Trunk over the pending token and the drafts; rows of logits into s->logits. */
-static void verify_rows(struct session *s, const struct proposal *what)
+/* Trunk over the pending token and the drafts; rows of logits into s->logits.  The
+ * span says afterwards where the rows are that may be kept. */
+static struct span verify_rows(struct session *s, const struct proposal *what)
 {
     int32_t ids[TRIAL_ROWS];
     const int n_rows = what->n + 1;
     ids[0] = s->ids.p[s->n_done];
     memcpy(ids + 1, what->ids, (size_t)what->n * sizeof *ids);
-    const struct span span = session_span(s, s->n_done, n_rows, true);
-    const struct step step = {
-        ids, n_rows, {&span, 1}
-    };
-
-    forward_trunk(s->g->f, &step);
-    forward_head(s->g->f, s->g->f->hidden, n_rows, s->logits);
-    s->g->ops->sync(s->g->dev);
+    struct request r = {.kind = REQUEST_TRUNK,
+                        .span = session_span(s, s->n_done, n_rows, true),
+                        .ids = ids,
+                        .n_left = n_rows,
+                        .hidden_out = session_hidden_place(s),
+                        .logits = s->logits};
+    session_run(s, &r);
+    return r.span;
 }
 
-int spec_accept(struct session *s,
-                const struct decode_args *a,
-                const struct proposal *what,
-                struct burst *b)
+/* Fill the burst from the rows of logits; returns how many drafts stand.  The last of
+ * them may be a stop token: nothing follows it then. */
+static int accept(struct session *s,
+                  const struct decode_args *a,
+                  const struct proposal *what,
+                  struct burst *b)
 {
     for (int j = 0;; j++) {
         const float *row = session_row(s, j);
@@ -285,21 +305,24 @@ static void count(struct session *s, const struct proposal *what, int n_stood)
     s->stats.n_accepted += (uint64_t)n_stood;
 }
 
-void spec_keep(struct session *s,
-               const struct proposal *what,
-               int n_stood,
-               const struct burst *b)
+static void keep(struct session *s,
+                 const struct proposal *what,
+                 struct span trial,
+                 int n_stood,
+                 const struct burst *b)
 {
     struct err none = {0};
-    const struct span kept = session_span(s, s->n_done, n_stood + 1, false);
-    forward_keep(s->g->f, (struct spans){&kept, 1});
-    session_keep_hidden(s, n_stood + 1);
+    struct request r = {.kind = REQUEST_KEEP, .span = trial};
+    r.span.n_rows = n_stood + 1;
+    r.span.is_trial = false;
+    session_run(s, &r);
     s->n_done += n_stood + 1;
+    if (s->hidden) s->n_hidden += n_stood + 1;
     s->i_logits = n_stood;
     const enum status st = ids_add(&s->ids, b->ids, (size_t)b->n, &none);
     ASSERT(st == QA_OK); /* spec_propose() made room */
     /* While copies do the work the draft layer follows in batches. */
-    if (s->hidden && s->n_hidden > TRIAL_ROWS) session_draft_rows(s, s->n_done);
+    if (s->hidden && s->n_hidden > TRIAL_ROWS) session_draft_rows(s, s->n_done, NULL, NULL);
     count(s, what, n_stood);
     spec_learn(&s->spec, what, n_stood);
 }
@@ -310,8 +333,8 @@ void spec_decode(struct session *s,
                  struct burst *out)
 {
     const double start_s = clock_now_s();
-    verify_rows(s, what);
-    const int n_stood = spec_accept(s, a, what, out);
-    spec_keep(s, what, n_stood, out);
-    spec_costs_step(&s->g->costs, what->n + 1, clock_now_s() - start_s);
+    const struct span trial = verify_rows(s, what);
+    const int n_stood = accept(s, a, what, out);
+    keep(s, what, trial, n_stood, out);
+    session_learn_costs(s, spec_costs_step, what->n + 1, clock_now_s() - start_s);
 }

@@ -2,10 +2,8 @@
  *
  * One round of a session with a pending token (spec.c):
  *     spec_propose   drafts from the source that promises most, or none
- *     verify         the trunk reads [pending, drafts] as a trial     (caller's step)
- *     spec_accept    which drafts stand; fills the burst
- *     spec_keep      the session moves on over what stands
- * spec_decode() is the four for a session alone in its step.
+ *     spec_decode    verify: the trunk reads [pending, drafts] as a trial; accept: which
+ *                    drafts stand; keep: the session moves on over them
  *
  * Drafts never change the text, sampled or greedy: the token at a place follows
  * from its logits and one number of the caller's generator (dist_draw), and a draft
@@ -21,7 +19,8 @@
 #include "engine/sampler.h"
 #include "engine/suffix.h"
 
-/* Seconds, running means.  Shared by the sessions of an engine. */
+/* Seconds, running means.  Shared by the sessions of an engine; session_costs() and
+ * session_learn_costs() hold the lock. */
 struct spec_costs {
     double plain_s; /* a step of one row, its pick included                       */
     double row_s;   /* each further row of a step                                 */
@@ -45,8 +44,11 @@ struct spec {
     int n_paused[DRAFT_SOURCES]; /* steps since the source stopped paying             */
     int n_since_plain;           /* steps since the last plain one                    */
     struct suffix suffix;
+    int n_company; /* most sessions seen at work in a pass of this call, oneself too */
+    int n_before;  /* the same, of the call before                                   */
     struct dist q; /* of the draft layer's row */
     float *logits; /* [V], device; NULL without the draft layer                      */
+    float *hidden; /* [E], device: the draft layer's, behind the last draft           */
 };
 
 struct proposal {
