@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_STOPS = 16, PROMPT_MAX_BYTES = 64 << 20 };
-enum { KEY_STOP = 0x100, KEY_JSON, KEY_LOGPROBS, KEY_NO_SPECIAL };
+enum { MAX_STOPS = 16, MAX_BANS = 64, TOP_MAX = 20, PROMPT_MAX_BYTES = 64 << 20 };
+enum { KEY_STOP = 0x100, KEY_JSON, KEY_LOGPROBS, KEY_NO_SPECIAL, KEY_BAN };
 
 struct complete_opts {
     struct model_opts model;
@@ -18,7 +18,10 @@ struct complete_opts {
     int64_t max_tokens; /* 0: until a stop token or the context is full */
     const char *stops[MAX_STOPS];
     int n_stops;
-    bool want_json, want_logprobs, no_special;
+    int32_t bans[MAX_BANS];
+    size_t n_bans;
+    int n_top; /* -1: no log-probabilities; else of so many tokens beside the chosen one */
+    bool want_json, no_special;
 };
 
 /* One completion while it grows: bytes, what is printed, what was measured. */
@@ -39,10 +42,12 @@ static const struct argp_option OPTIONS[] = {
     {"max-tokens", 'n', "N", 0, "at most N tokens (default: until the model stops)", 0},
     {"stop",             KEY_STOP, "TEXT", 0, "end before TEXT; \\n is a newline; may be given 16 times",
      0},
-    {"logprobs",    KEY_LOGPROBS, 0, 0, "with --json: log-probability of each token", 0},
+    {"logprobs",    KEY_LOGPROBS, "N", 0,
+     "with --json: log-probability of each token and of the N likeliest in its place (0 to 20)", 0},
+    {"ban",            KEY_BAN, "ID", 0, "never pick this token id; may be given 64 times", 0},
     {"json",            KEY_JSON, 0, 0, "print one JSON object at the end instead of streaming", 0},
-    {"no-special",            KEY_NO_SPECIAL, 0, 0, "read <|...|> in the prompt as ordinary text", 0},
-    {0 },
+    {"no-special",  KEY_NO_SPECIAL, 0, 0, "read <|...|> in the prompt as ordinary text", 0},
+    {0         },
 };
 
 /* "\n" as typed in a shell becomes a newline, "\\" a backslash. */
@@ -78,7 +83,11 @@ static error_t option(int key, char *arg, struct argp_state *state)
         o->stops[o->n_stops++] = unescape(arg);
         break;
     case KEY_JSON: o->want_json = true; break;
-    case KEY_LOGPROBS: o->want_logprobs = true; break;
+    case KEY_LOGPROBS: o->n_top = (int)opt_int_arg("logprobs", arg, 0, TOP_MAX); break;
+    case KEY_BAN:
+        if (o->n_bans == MAX_BANS) opt_fail("at most %d --ban ids", MAX_BANS);
+        o->bans[o->n_bans++] = (int32_t)opt_int_arg("ban", arg, 0, INT32_MAX);
+        break;
     case KEY_NO_SPECIAL: o->no_special = true; break;
     case ARGP_KEY_ARG: opt_fail("unexpected word '%s'; the prompt goes to -p or -f", arg);
     default: return ARGP_ERR_UNKNOWN;
@@ -141,7 +150,40 @@ static void print_up_to(struct completion *c, size_t end)
     c->n_printed = end;
 }
 
-static void take_token(struct completion *c, int32_t id, float logprob)
+/* {"id", "text", "logprob"}; a token that is part of a character has "bytes" instead. */
+static json_t *json_token(const struct completion *c, int32_t id, float logprob)
+{
+    const struct str piece = engine_piece(c->g, id);
+    json_t *o = json_pack("{s:i}", "id", (int)id);
+    json_t *text = json_stringn(piece.p ? piece.p : "", piece.n);
+    if (text) {
+        json_object_set_new(o, "text", text);
+    } else {
+        json_t *bytes = json_array();
+        for (size_t i = 0; i < piece.n; i++)
+            json_array_append_new(bytes, json_integer((unsigned char)piece.p[i]));
+        json_object_set_new(o, "bytes", bytes);
+    }
+    json_object_set_new(o, "logprob", json_real((double)logprob));
+    return o;
+}
+
+static void add_logprobs(struct completion *c,
+                         int32_t id,
+                         float logprob,
+                         const struct token_prob *top)
+{
+    json_t *o = json_token(c, id, logprob), *likeliest = json_array();
+    for (int i = 0; i < c->o->n_top && top[i].id >= 0; i++)
+        json_array_append_new(likeliest, json_token(c, top[i].id, top[i].logprob));
+    json_object_set_new(o, "top", likeliest);
+    json_array_append_new(c->logprobs, o);
+}
+
+static void take_token(struct completion *c,
+                       int32_t id,
+                       float logprob,
+                       const struct token_prob *top)
 {
     if (c->finish) return;
     c->n_tokens++;
@@ -151,10 +193,7 @@ static void take_token(struct completion *c, int32_t id, float logprob)
     }
     const size_t before = c->text.n;
     str_buf_add(&c->text, engine_piece(c->g, id));
-    if (c->logprobs) {
-        json_array_append_new(
-            c->logprobs, json_pack("{s:i, s:f}", "id", (int)id, "logprob", (double)logprob));
-    }
+    if (c->logprobs) add_logprobs(c, id, logprob, top);
     /* A stop text may have begun in an earlier token. */
     size_t longest = 0;
     for (int i = 0; i < c->o->n_stops; i++) {
@@ -182,19 +221,43 @@ static enum status generate(struct completion *c, struct err *e)
             break;
         }
         struct burst b;
+        struct token_prob top[BURST_MAX * TOP_MAX];
+        const int n_top = QA_MAX(c->o->n_top, 0);
         const struct decode_args a = {.sampling = &sampling,
                                       .rng = &rng,
+                                      .banned = c->o->bans,
+                                      .n_banned = c->o->n_bans,
+                                      .n_top = n_top,
+                                      .top = top,
                                       .n_prompt = n_prompt,
                                       .max_tokens = (int)QA_MIN(left, BURST_MAX)};
         const enum status st = session_decode(c->s, &a, &b, e);
         if (st) return st;
         for (int i = 0; i < b.n; i++) {
-            take_token(c, b.ids[i], b.logprob[i]);
+            take_token(c, b.ids[i], b.logprob[i], top + i * n_top);
         }
         if (!c->finish) print_up_to(c, c->text.n - held_back(c));
     }
     print_up_to(c, c->text.n);
     return str_buf_check(&c->text, "the completion", e);
+}
+
+/* Of each source that was used: drafted and accepted by place in the chain. */
+static json_t *json_drafts(const struct session_stats *s)
+{
+    json_t *o = json_object();
+    for (int k = 0; k < DRAFT_SOURCES; k++) {
+        const struct draft_stats *d = &s->draft[k];
+        if (!d->drafted[0]) continue;
+        json_t *drafted = json_array(), *accepted = json_array();
+        for (int i = 0; i < DRAFT_MAX && d->drafted[i]; i++) {
+            json_array_append_new(drafted, json_integer((json_int_t)d->drafted[i]));
+            json_array_append_new(accepted, json_integer((json_int_t)d->accepted[i]));
+        }
+        json_object_set_new(o, draft_source_name((enum draft_source)k),
+                            json_pack("{s:o, s:o}", "drafted", drafted, "accepted", accepted));
+    }
+    return o;
 }
 
 static void print_json(const struct completion *c)
@@ -205,6 +268,14 @@ static void print_json(const struct completion *c)
         json_pack("{s:o, s:s, s:I}", "text", text, "finish_reason",
                   c->finish ? c->finish : "interrupted", "n_tokens", (json_int_t)c->n_tokens);
     if (c->logprobs) json_object_set(o, "tokens", c->logprobs);
+    const struct session_stats s = session_stats(c->s);
+    json_object_set_new(o, "stats",
+                        json_pack("{s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:o}", "n_prefilled",
+                                  (json_int_t)s.n_prefilled, "n_decoded",
+                                  (json_int_t)s.n_decoded, "prefill_s", s.prefill_s, "decode_s",
+                                  s.decode_s, "n_steps", (json_int_t)s.n_steps, "n_drafted",
+                                  (json_int_t)s.n_drafted, "n_accepted",
+                                  (json_int_t)s.n_accepted, "drafts", json_drafts(&s)));
     json_dumpf(o, stdout, JSON_ENSURE_ASCII);
     fputc('\n', stdout);
     json_decref(o);
@@ -218,9 +289,16 @@ static void print_stats(const struct completion *c)
             s.prefill_s > 0 ? (double)s.n_prefilled / s.prefill_s : 0.0,
             (unsigned long long)s.n_decoded,
             s.decode_s > 0 ? (double)s.n_decoded / s.decode_s : 0.0);
-    if (s.n_drafted) {
-        fprintf(stderr, "; draft acceptance %.1f %%",
-                100.0 * (double)s.n_accepted / (double)s.n_drafted);
+    for (int k = 0; k < DRAFT_SOURCES; k++) {
+        uint64_t drafted = 0, accepted = 0;
+        for (int i = 0; i < DRAFT_MAX; i++) {
+            drafted += s.draft[k].drafted[i];
+            accepted += s.draft[k].accepted[i];
+        }
+        if (!drafted) continue;
+        fprintf(stderr, "; %s: %llu of %llu drafts accepted",
+                draft_source_name((enum draft_source)k), (unsigned long long)accepted,
+                (unsigned long long)drafted);
     }
     fputc('\n', stderr);
 }
@@ -276,7 +354,7 @@ static int run(struct completion *c, struct str prompt)
 
 int complete_main(int argc, char **argv)
 {
-    struct complete_opts o = {.model = model_opts_default()};
+    struct complete_opts o = {.model = model_opts_default(), .n_top = -1};
     const struct argp parser = {
         .options = OPTIONS,
         .parser = option,
@@ -285,6 +363,7 @@ int complete_main(int argc, char **argv)
                "Example: qagent complete -p 'def add(a, b):' -n 40 --greedy",
     };
     opt_parse(&parser, argc, argv, &o);
+    if (o.n_top >= 0 && !o.want_json) opt_fail("option '--logprobs' goes with --json");
     cmd_catch_signals();
     struct err e = {0};
     struct str_buf prompt;
@@ -298,7 +377,7 @@ int complete_main(int argc, char **argv)
     }
     code = run_open_engine(&c.g, &o.model, false);
     if (code) goto out;
-    if (o.want_json && o.want_logprobs) c.logprobs = json_array();
+    if (o.n_top >= 0) c.logprobs = json_array();
     code = run(&c, str_buf_str(&prompt));
 out:
     session_close(c.s);

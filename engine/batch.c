@@ -93,16 +93,13 @@ static struct step lay_out(struct batch *b, struct request *const *r, int n)
 /* Rows of f->hidden that want logits: the last n_logits rows of the request. */
 static int n_logits_of(const struct request *r)
 {
-    if (!r->logits || (r->kind == REQUEST_TRUNK && !r->is_last)) return 0;
+    if (!r->logits || !r->is_last) return 0;
     return r->span.is_trial ? r->span.n_rows : 1;
 }
-
-typedef void head_fn(struct forward *f, const float *hidden, int n_rows, float *logits);
 
 /* Rows collected in f->normed, free between passes, and where each one's logits go. */
 struct gather {
     struct batch *b;
-    head_fn *head;
     float *to[BATCH_LOGITS];
     int n;
 };
@@ -112,7 +109,7 @@ static void gather_flush(struct gather *t)
     const struct model *m = t->b->f->m;
     const size_t n_vocab = (size_t)m->d.n_vocab;
     if (t->n == 0) return;
-    t->head(t->b->f, t->b->f->normed, t->n, t->b->logits);
+    forward_head(t->b->f, t->b->f->normed, t->n, t->b->logits);
     for (int i = 0; i < t->n; i++) {
         m->ops->copy(m->dev, t->to[i], t->b->logits + (size_t)i * n_vocab,
                      n_vocab * sizeof(float));
@@ -120,13 +117,14 @@ static void gather_flush(struct gather *t)
     t->n = 0;
 }
 
-static void run_heads(struct batch *b, head_fn *head, struct request *const *r, int n)
+static void run_heads(struct batch *b, struct request *const *r, int n)
 {
-    struct gather t = {.b = b, .head = head};
+    struct gather t = {.b = b};
     for (int i = 0; i < n; i++) {
         const int rows = n_logits_of(r[i]);
         const int first = r[i]->span.row + r[i]->span.n_rows - rows;
-        if (n == 1 && rows > 0) head(b->f, row_of(b, b->f->hidden, first), rows, r[i]->logits);
+        if (n == 1 && rows > 0)
+            forward_head(b->f, row_of(b, b->f->hidden, first), rows, r[i]->logits);
         for (int k = 0; n > 1 && k < rows; k++) {
             copy_rows(b, row_of(b, b->f->normed, t.n), row_of(b, b->f->hidden, first + k), 1);
             t.to[t.n++] = r[i]->logits + (size_t)k * (size_t)b->f->m->d.n_vocab;
@@ -134,6 +132,30 @@ static void run_heads(struct batch *b, head_fn *head, struct request *const *r, 
         }
     }
     gather_flush(&t);
+}
+
+/* Short heads share their first rows, which are read once for all; the others are each
+ * session's own. */
+static void run_draft_heads(struct batch *b, struct request *const *r, int n)
+{
+    struct draft_head *heads[BATCH_LOGITS];
+    int n_heads = 0;
+    for (int i = 0; i < n; i++) {
+        const float *hidden = row_of(b, b->f->hidden, r[i]->span.row + r[i]->span.n_rows - 1);
+        if (!r[i]->head) continue;
+        if (n == 1) {
+            draft_heads_logits(b->f, &r[0]->head, 1, hidden, r[0]->head->logits);
+            return;
+        }
+        if (n_heads > 0 &&
+            (n_heads == b->n_logits || heads[0]->top.rows != r[i]->head->top.rows)) {
+            draft_heads_logits(b->f, heads, n_heads, b->f->normed, b->logits);
+            n_heads = 0;
+        }
+        copy_rows(b, row_of(b, b->f->normed, n_heads), hidden, 1);
+        heads[n_heads++] = r[i]->head;
+    }
+    if (n_heads > 0) draft_heads_logits(b->f, heads, n_heads, b->f->normed, b->logits);
 }
 
 /* ---- the three kinds -------------------------------------------------------- */
@@ -161,7 +183,7 @@ static void run_draft(struct batch *b, struct request *const *r, int n)
         const int last = r[i]->span.row + r[i]->span.n_rows - 1;
         if (r[i]->hidden_out) copy_rows(b, r[i]->hidden_out, row_of(b, f->hidden, last), 1);
     }
-    run_heads(b, forward_draft_head, r, n);
+    run_draft_heads(b, r, n);
 }
 
 static void run_trunk(struct batch *b, struct request *const *r, int n)
@@ -178,7 +200,7 @@ static void run_trunk(struct batch *b, struct request *const *r, int n)
         if (r[i]->hidden_out)
             copy_rows(b, r[i]->hidden_out, row_of(b, f->hidden, s->row), s->n_rows);
     }
-    run_heads(b, forward_head, r, n);
+    run_heads(b, r, n);
 }
 
 void batch_run(struct batch *b, struct request *const *r, int n)

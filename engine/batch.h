@@ -9,6 +9,7 @@
 #ifndef QA_BATCH_H
 #define QA_BATCH_H
 
+#include "engine/draft_head.h"
 #include "engine/forward.h"
 
 /* In the order in which they run: what ends a step comes before what begins one. */
@@ -21,17 +22,18 @@ enum request_kind {
 /* Pointers are device memory unless said; all are borrowed until the request is done. */
 struct request {
     enum request_kind kind;
-    struct span span;       /* row is set when it runs, and n_rows lowered when cut  */
-    const int32_t *ids;     /* [n_rows], host; keep: NULL                            */
-    int64_t n_left;         /* trunk: rows to the end of the prompt, these included  */
-    const float *hidden_in; /* draft: [n_rows, E], its input                         */
-    float *hidden_out;      /* trunk: [n_rows, E]; draft: [E], last row; or NULL     */
-    float *logits;          /* trial: [n_rows, V]; else [V], last row; or NULL       */
-    bool is_last;           /* out, trunk: the prompt ends here (or was stopped), so */
-                            /* there are logits                                      */
-    int n_company;          /* out: sessions at work when it was filed or ran, this one too */
-    bool is_done;           /* sched.c                                               */
-    struct request *next;   /* sched.c: filed after this one                         */
+    struct span span;        /* row is set when it runs, and n_rows lowered when cut  */
+    const int32_t *ids;      /* [n_rows], host; keep: NULL                            */
+    int64_t n_left;          /* trunk: rows to the end of the prompt, these included  */
+    const float *hidden_in;  /* draft: [n_rows, E], its input                         */
+    float *hidden_out;       /* trunk: [n_rows, E]; draft: [E], last row; or NULL     */
+    float *logits;           /* trial: [n_rows, V]; trunk: [V], last row; or NULL     */
+    struct draft_head *head; /* draft: gets the logits of the last row; or NULL       */
+    bool is_last;            /* out, trunk: the prompt ends here (or was stopped), so */
+                             /* there are logits                                      */
+    int n_company;           /* out: sessions at work when it was filed or ran, this one too */
+    bool is_done;            /* sched.c                                               */
+    struct request *next;    /* sched.c: filed after this one                         */
 };
 
 /* Sessions in one pass, and rows of the head that run together. */

@@ -112,6 +112,7 @@ struct session_opts {
     int64_t cap_tokens;
     int n_draft;     /* tokens drafted by the draft layer per step, 0..8; 0 = off;
                         a model without one drafts none                            */
+    int n_draft_ids; /* ids it may draft, see draft_head.h; 0 = default             */
     int n_copy;      /* tokens copied from the context per step, 0..8; 0 = off     */
     int step_tokens; /* prefill pass size; 0 = default                            */
 };
@@ -186,13 +187,21 @@ struct burst {
     float logprob[BURST_MAX]; /* natural log, of the masked, untempered distribution */
     int n;                    /* >= 1 on success; already part of the session        */
 };
+struct token_prob {
+    int32_t id; /* -1: fewer tokens than asked for are allowed */
+    float logprob;
+};
 struct decode_args {
     const struct sampling *sampling;
     struct rng *rng; /* owned by the caller; two numbers taken per token       */
     mask_fn *mask;   /* may be NULL                                            */
     void *mask_ctx;
-    int64_t n_prompt; /* penalties look at session tokens from here on          */
-    int max_tokens;   /* burst holds at most this many; 0 = BURST_MAX           */
+    const int32_t *banned; /* [n_banned] ids that are never picked; borrowed         */
+    size_t n_banned;
+    int n_top; /* likeliest tokens to report per token of the burst               */
+    struct token_prob *top; /* [BURST_MAX, n_top], best first; as burst.logprob      */
+    int64_t n_prompt;       /* penalties look at session tokens from here on          */
+    int max_tokens;         /* burst holds at most this many; 0 = BURST_MAX           */
 };
 /* Pick 1..k next tokens.  A burst ends at a stop token.  QA_E_LIMIT: session full.
  * Which tokens does not depend on drafting, only how many come at once: each follows

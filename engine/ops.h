@@ -44,7 +44,7 @@ struct weight {
     size_t mat_bytes;    /* from one matrix to the next; may be > rows * row_bytes  */
     const uint8_t *data; /* host bytes as in the file; borrowed while the model lives */
     float *scale;        /* [n_mats] or NULL: matrix m stands for scale[m] times its values  */
-    void *packed;        /* prepare()'s own form, NULL if it uses data as it is      */
+    void *packed;        /* prepare()'s own form; NULL: every verb reads data as it is */
     size_t packed_bytes;
 };
 

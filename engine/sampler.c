@@ -15,8 +15,9 @@ enum status sampler_init(struct sampler *s, int n_vocab, struct err *e)
     const size_t n = (size_t)n_vocab;
     *s = (struct sampler){.n_vocab = n_vocab};
     s->row = calloc(n, sizeof *s->row);
+    s->wide = malloc(n * sizeof *s->wide); /* untouched pages cost nothing */
     s->seen = calloc(n, sizeof *s->seen);
-    if (s->row && s->seen) return QA_OK;
+    if (s->row && s->wide && s->seen) return QA_OK;
     sampler_release(s);
     return err_set(e, QA_E_NOMEM, "no memory for the sampler");
 }
@@ -24,6 +25,7 @@ enum status sampler_init(struct sampler *s, int n_vocab, struct err *e)
 void sampler_release(struct sampler *s)
 {
     free(s->row);
+    free(s->wide);
     free(s->seen);
     *s = (struct sampler){0};
 }
@@ -43,15 +45,24 @@ void dist_release(struct dist *d)
 
 /* ---- penalties ---------------------------------------------------------- */
 
-static void penalise(struct sampler *s, const struct sampling *p, const int32_t *ids, size_t n)
+static void penalise(float *x, const struct sampling *p)
+{
+    *x = *x > 0 ? *x / p->repetition_penalty : *x * p->repetition_penalty;
+    *x -= p->presence_penalty;
+}
+
+/* Each id once, however often it occurs; at once where the row is in order of ids. */
+static void see(struct sampler *s,
+                const struct sampling *p,
+                const int32_t *ids,
+                size_t n,
+                bool is_list)
 {
     for (size_t i = 0; i < n; i++) {
         const int32_t id = ids[i];
-        if (s->seen[id] == s->round) continue; /* once, however often it occurs */
+        if (s->seen[id] == s->round) continue;
         s->seen[id] = s->round;
-        float *x = &s->row[id];
-        *x = *x > 0 ? *x / p->repetition_penalty : *x * p->repetition_penalty;
-        *x -= p->presence_penalty;
+        if (!is_list) penalise(&s->row[id], p);
     }
 }
 
@@ -74,8 +85,54 @@ static void penalise_past(struct sampler *s,
         memset(s->seen, 0, (size_t)s->n_vocab * sizeof *s->seen);
         s->round = 1;
     }
-    penalise(s, &use, past->burst + ((size_t)past->n_burst - n_burst), n_burst);
-    penalise(s, &use, past->ids + (past->n_ids - n_ids), n_ids);
+    const bool is_list = past->list != NULL;
+    see(s, &use, past->burst + ((size_t)past->n_burst - n_burst), n_burst, is_list);
+    see(s, &use, past->ids + (past->n_ids - n_ids), n_ids, is_list);
+    for (int i = 0; is_list && i < past->n_list; i++) {
+        if (s->seen[past->list[i]] == s->round) penalise(&s->row[i], &use);
+    }
+}
+
+/* ---- bans, mask and what is left ------------------------------------------ */
+
+static void forbid(const struct sampler *s, const struct sampler_past *past, float *wide)
+{
+    for (size_t i = 0; i < past->n_banned; i++) {
+        const int32_t id = past->banned[i];
+        if (id >= 0 && id < s->n_vocab) wide[id] = -INFINITY;
+    }
+    if (past->mask) past->mask(past->mask_ctx, past->burst, past->n_burst, wide, s->n_vocab);
+}
+
+/* Bans and mask speak of all ids: a list is spread out for them and gathered again. */
+static void forbid_in_list(struct sampler *s, const struct sampler_past *past)
+{
+    if (!past->n_banned && !past->mask) return;
+    for (int i = 0; i < s->n_vocab; i++)
+        s->wide[i] = -INFINITY;
+    for (int i = 0; i < past->n_list; i++)
+        s->wide[past->list[i]] = s->row[i];
+    forbid(s, past, s->wide);
+    for (int i = 0; i < past->n_list; i++)
+        s->row[i] = s->wide[past->list[i]];
+}
+
+/* The likeliest ids of the row, best first; log_sum is known. */
+static void report_top(const struct sampler *s, int n_top, struct token_prob *top)
+{
+    int n = 0;
+    for (int32_t i = 0; i < s->n_vocab; i++) {
+        const float x = s->row[i];
+        if (!(x > -INFINITY) || (n == n_top && x <= top[n - 1].logprob)) continue;
+        int at = n < n_top ? n++ : n - 1;
+        for (; at > 0 && x > top[at - 1].logprob; at--)
+            top[at] = top[at - 1];
+        top[at] = (struct token_prob){i, x};
+    }
+    for (int i = 0; i < n; i++)
+        top[i].logprob = (float)((double)top[i].logprob - s->log_sum);
+    for (int i = n; i < n_top; i++)
+        top[i] = (struct token_prob){-1, -INFINITY};
 }
 
 /* ---- shaping ------------------------------------------------------------ */
@@ -213,19 +270,27 @@ void sampler_shape(struct sampler *s,
                    const struct sampler_past *past,
                    struct dist *out)
 {
-    memcpy(s->row, logits, (size_t)s->n_vocab * sizeof *s->row);
-    if (past->mask) past->mask(past->mask_ctx, past->burst, past->n_burst, s->row, s->n_vocab);
-    if (past->want_logprob) s->log_sum = log_sum_exp(s->row, s->n_vocab);
+    const int n = past->list ? past->n_list : s->n_vocab;
+    memcpy(s->row, logits, (size_t)n * sizeof *s->row);
+    if (past->list) {
+        forbid_in_list(s, past);
+    } else {
+        forbid(s, past, s->row);
+    }
+    if (past->want_logprob) {
+        s->log_sum = log_sum_exp(s->row, n);
+        if (past->n_top > 0 && past->top) report_top(s, past->n_top, past->top);
+    }
     penalise_past(s, p, past);
 
-    const int32_t best = argmax(s->row, s->n_vocab);
+    const int32_t best = argmax(s->row, n);
     const float most = s->row[best];
     out->n = 0;
     if (p->temp > 0 && isfinite(most)) {
-        if (p->top_k > 0 && p->top_k < s->n_vocab) {
-            take_top_k(out, s->row, s->n_vocab, p->top_k);
+        if (p->top_k > 0 && p->top_k < n) {
+            take_top_k(out, s->row, n, p->top_k);
         } else {
-            take_all(out, s->row, s->n_vocab);
+            take_all(out, s->row, n);
         }
         const double sum = exponentiate(out, most, p->temp);
         if (p->top_p < 1) take_top_p(out, sum, p->top_p);
@@ -234,6 +299,8 @@ void sampler_shape(struct sampler *s,
     }
     /* Greedy; or a row without a finite number in it, where any choice is as good. */
     if (out->n == 0) out->c[out->n++] = (struct candidate){best, 1};
+    for (int i = 0; past->list && i < out->n; i++)
+        out->c[i].id = past->list[out->c[i].id];
 }
 
 float sampler_logprob(const struct sampler *s, const float *logits, int32_t id)

@@ -1,6 +1,6 @@
 /* sampler.h - from a row of logits to a distribution, and from that to a token.
  *
- * The order is fixed: mask, penalties, temperature, top-k, top-p, min-p.  top-p
+ * The order is fixed: bans, mask, penalties, temperature, top-k, top-p, min-p.  top-p
  * and min-p look at what top-k left, renormalised.  Greedy is the distribution
  * with one token in it.  Drafting and plain decoding use the same function, which
  * is why they agree. */
@@ -22,6 +22,7 @@ struct dist {
 struct sampler {
     int n_vocab;
     float *row;     /* [V]  masked, penalised logits                            */
+    float *wide;    /* [V]  a list of logits spread out for the mask             */
     uint32_t *seen; /* [V]  == round: this id has been penalised already        */
     uint32_t round;
     double log_sum; /* of the last shaped row: log of the sum of exp, masked     */
@@ -40,10 +41,18 @@ struct sampler_past {
     int n_burst;
     mask_fn *mask; /* may be NULL */
     void *mask_ctx;
-    bool want_logprob; /* sampler_logprob() will be asked: one more pass over the row */
+    const int32_t *banned; /* [n_banned] */
+    size_t n_banned;
+    bool want_logprob;      /* sampler_logprob() will be asked: one more pass over the row */
+    int n_top;              /* with want_logprob: report the likeliest, masked like those    */
+    struct token_prob *top; /* [n_top], best first                               */
+    /* Given: the logits are [n_list], of these ids alone; no other can be drawn.       */
+    const int32_t *list;
+    int n_list;
 };
 
-/* The distribution of the next token after logits [V], which are left as they are. */
+/* The distribution of the next token after logits [V] (or of a list), which are left as
+ * they are. */
 void sampler_shape(struct sampler *s,
                    const float *logits,
                    const struct sampling *p,

@@ -168,7 +168,7 @@ enum status session_open(struct session **out,
     if (st) goto fail;
     st = dist_init(&s->target, g->m->d.n_vocab, e);
     if (st) goto fail;
-    st = spec_init(&s->spec, g->m, n_draft, o->n_copy, e);
+    st = spec_init(&s->spec, g, o, e);
     if (st) goto fail;
     *out = s;
     return QA_OK;
@@ -227,7 +227,7 @@ float *session_hidden_place(const struct session *s)
     return s->hidden ? hidden_row(s, s->n_hidden) : NULL;
 }
 
-void session_draft_rows(struct session *s, int64_t to, float *hidden, float *logits)
+void session_draft_rows(struct session *s, int64_t to, float *hidden, struct draft_head *head)
 {
     const int n = (int)(to - s->n_mtp);
     if (n <= 0) return;
@@ -238,7 +238,7 @@ void session_draft_rows(struct session *s, int64_t to, float *hidden, float *log
                         .ids = s->ids.p + s->n_mtp,
                         .hidden_in = s->hidden,
                         .hidden_out = hidden,
-                        .logits = logits};
+                        .head = head};
     session_run(s, &r);
     s->n_mtp = to;
     s->n_hidden -= n; /* one row may be left: its successor is not known yet */
@@ -403,7 +403,7 @@ static void go_back(struct session *s, int64_t n, const float *state)
     s->n_done = n;
     s->n_mtp = QA_MAX(n, 1);
     s->n_hidden = 0;
-    suffix_cut(&s->spec.suffix, s->ids.n);
+    spec_cut(&s->spec, s->ids.n);
     cache_cut(&s->cache, n);
     cache_state_load(&s->cache, state);
     for (int i = 0; i < MARKS_MAX; i++) {
@@ -443,6 +443,7 @@ enum status session_fork(struct session **out, struct session *s, struct err *e)
         .cap_tokens = s->cap_tokens,
         .n_draft = s->spec.n_max[DRAFT_LAYER],
         .n_copy = s->spec.n_max[DRAFT_COPY],
+        .n_draft_ids = s->spec.head.top.rows,
         .step_tokens = s->step_tokens,
     };
     const struct engine *g = s->g;
@@ -529,7 +530,11 @@ struct sampler_past session_past(const struct session *s,
         .n_burst = n_burst,
         .mask = a->mask,
         .mask_ctx = a->mask_ctx,
+        .banned = a->banned,
+        .n_banned = a->n_banned,
         .want_logprob = true,
+        .n_top = a->n_top,
+        .top = a->top ? a->top + n_burst * a->n_top : NULL,
     };
 }
 

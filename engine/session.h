@@ -90,8 +90,8 @@ void session_run(struct session *s, struct request *r);
 float *session_hidden_place(const struct session *s);
 /* Draft layer over all positions it lags behind, up to `to`; their hidden inputs must be
  * there.  What it says after the last of them goes to the two places, unless NULL:
- * hidden [E], logits [V]. */
-void session_draft_rows(struct session *s, int64_t to, float *hidden, float *logits);
+ * hidden [E], logits in head. */
+void session_draft_rows(struct session *s, int64_t to, float *hidden, struct draft_head *head);
 
 enum status ids_reserve(struct ids *v, size_t n_more, struct err *e) MUST_USE;
 
@@ -119,15 +119,15 @@ void spec_decode(struct session *s,
                  const struct proposal *what,
                  struct burst *out);
 enum status spec_init(struct spec *p,
-                      const struct model *m,
-                      int n_draft,
-                      int n_copy,
+                      const struct engine *g,
+                      const struct session_opts *o,
                       struct err *e) MUST_USE;
 void spec_release(struct spec *p, const struct model *m);
 /* What steps cost by now; and what one of n took, if nobody else was at work. */
 struct spec_costs session_costs(const struct session *s);
 typedef void learn_fn(struct spec_costs *c, int n, double seconds);
 void session_learn_costs(struct session *s, learn_fn *learn, int n, double seconds);
+void spec_cut(struct spec *p, size_t n); /* the session went back to n tokens */
 /* Before anything is measured: from the bytes that a step must read. */
 struct spec_costs spec_costs_guess(const struct model *m);
 

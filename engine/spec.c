@@ -152,39 +152,52 @@ struct spec_costs spec_costs_guess(const struct model *m)
     /* In units of a plain step, by the bytes that must be read.  A further row reads its
      * own experts, at worst none of them in common. */
     const double whole = (double)m->decode_bytes;
-    return (struct spec_costs){
-        .plain_s = 1,
-        .row_s = 0.05 + 0.7 * (double)m->routed_bytes / whole,
-        .draft_s = m->d.n_draft ? (double)m->draft_bytes / whole : 0,
-    };
+    struct spec_costs c = {.plain_s = 1, .row_s = 0.05 + 0.7 * (double)m->routed_bytes / whole};
+    if (m->d.n_draft) {
+        const struct weight *head = m->draft.head;
+        const int n_skipped = head->rows - draft_head_rows(head->rows, 0);
+        const double skipped = (double)n_skipped * (double)head->row_bytes;
+        c.draft_s = ((double)m->draft_bytes - skipped) / whole;
+    }
+    return c;
 }
 
 enum status spec_init(struct spec *p,
-                      const struct model *m,
-                      int n_draft,
-                      int n_copy,
+                      const struct engine *g,
+                      const struct session_opts *o,
                       struct err *e)
 {
+    const int n_draft = g->info.has_draft ? o->n_draft : 0;
     *p = (struct spec){
-        .n_max = {n_draft, n_copy},
+        .n_max = {n_draft, o->n_copy},
           .layer_rate = RATE_START
     };
     memcpy(p->copy_rate, COPY_RATE_START, sizeof p->copy_rate);
     suffix_init(&p->suffix);
     if (n_draft == 0) return QA_OK;
-    p->logits = m->ops->alloc(m->dev, (size_t)m->d.n_vocab * sizeof(float));
-    p->hidden = m->ops->alloc(m->dev, (size_t)m->d.n_embd * sizeof(float));
-    if (!p->logits || !p->hidden) return err_set(e, QA_E_NOMEM, "no memory for drafting");
-    return dist_init(&p->q, m->d.n_vocab, e);
+    enum status st = draft_head_init(&p->head, g->m, o->n_draft_ids, e);
+    if (st) return st;
+    p->hidden = g->ops->alloc(g->dev, (size_t)g->m->d.n_embd * sizeof(float));
+    if (!p->hidden) return err_set(e, QA_E_NOMEM, "no memory for drafting");
+    for (int32_t id = p->head.top.rows; id < g->m->d.n_vocab; id++) {
+        if (engine_is_control(g, id)) draft_head_add(&p->head, g->m, id);
+    }
+    return dist_init(&p->q, draft_head_n(&p->head) + EXTRA_MAX, e);
 }
 
 void spec_release(struct spec *p, const struct model *m)
 {
-    m->ops->release(m->dev, p->logits);
     m->ops->release(m->dev, p->hidden);
+    draft_head_release(&p->head, m);
     dist_release(&p->q);
     suffix_release(&p->suffix);
     *p = (struct spec){0};
+}
+
+void spec_cut(struct spec *p, size_t n)
+{
+    suffix_cut(&p->suffix, n);
+    p->head.n_seen = QA_MIN(p->head.n_seen, n);
 }
 
 /* ---- proposing -------------------------------------------------------------- */
@@ -199,7 +212,9 @@ static int32_t draw_draft(struct session *s,
     struct spec *p = &s->spec;
     struct sampler_past past = session_past(s, a, burst, n);
     past.want_logprob = false; /* nobody sees a draft's */
-    sampler_shape(&s->sampler, p->logits, a->sampling, &past, &p->q);
+    past.list = p->head.list;
+    past.n_list = draft_head_n(&p->head);
+    sampler_shape(&s->sampler, p->head.logits, a->sampling, &past, &p->q);
     return dist_draw(&p->q, key);
 }
 
@@ -209,8 +224,9 @@ static void draft_chain(struct session *s, const struct decode_args *a, struct p
     const int64_t pending = s->n_done;
     struct rng ahead = *a->rng; /* the numbers that accept() will take */
     const double start_s = clock_now_s();
+    draft_head_see(&p->head, s->g->m, s->ids.p, s->ids.n);
 
-    session_draft_rows(s, pending + 1, p->hidden, p->logits);
+    session_draft_rows(s, pending + 1, p->hidden, &p->head);
     out->ids[0] = draw_draft(s, a, out->ids, 0, rng_u64(&ahead));
     for (int i = 1; i < out->n; i++) {
         struct request r = {.kind = REQUEST_DRAFT,
@@ -218,7 +234,7 @@ static void draft_chain(struct session *s, const struct decode_args *a, struct p
                             .ids = &out->ids[i - 1],
                             .hidden_in = p->hidden,
                             .hidden_out = p->hidden,
-                            .logits = p->logits};
+                            .head = &p->head};
         session_run(s, &r);
         out->ids[i] = draw_draft(s, a, out->ids, i, rng_u64(&ahead));
     }

@@ -16,6 +16,7 @@
 #ifndef QA_SPEC_H
 #define QA_SPEC_H
 
+#include "engine/draft_head.h"
 #include "engine/sampler.h"
 #include "engine/suffix.h"
 
@@ -44,10 +45,10 @@ struct spec {
     int n_paused[DRAFT_SOURCES]; /* steps since the source stopped paying             */
     int n_since_plain;           /* steps since the last plain one                    */
     struct suffix suffix;
-    int n_company; /* most sessions seen at work in a pass of this call, oneself too */
-    int n_before;  /* the same, of the call before                                   */
-    struct dist q; /* of the draft layer's row */
-    float *logits; /* [V], device; NULL without the draft layer                      */
+    int n_company;          /* most sessions seen at work in a pass of this call, oneself too */
+    int n_before;           /* the same, of the call before                                   */
+    struct draft_head head; /* empty without the draft layer */
+    struct dist q;          /* of its row                    */
     float *hidden; /* [E], device: the draft layer's, behind the last draft           */
 };
 

@@ -200,6 +200,75 @@ static void log_probabilities_know_the_mask_but_not_temperature_or_penalties(voi
     assert_near((double)sampler_logprob(&b->s, LOGITS, 2), 2 - log(sum), 1e-6);
 }
 
+static void banned_tokens_have_no_share(void **state)
+{
+    struct bench *b = *state;
+    static const int32_t BANNED[] = {1, 3, 99, -1}; /* ids out of range do no harm */
+    const struct sampler_past past = {.banned = BANNED, .n_banned = 4, .want_logprob = true};
+    const struct sampling p = plain(1), greedy = sampling_greedy();
+    sampler_shape(&b->s, LOGITS, &p, &past, &b->d);
+    const double sum = exp(1) + exp(2) + exp(-1) + exp(0.5);
+    assert_int_equal(b->d.n, 4);
+    assert_near((double)dist_p(&b->d, 2), exp(2) / sum, 1e-6);
+    assert_near((double)sampler_logprob(&b->s, LOGITS, 2), 2 - log(sum), 1e-6);
+    sampler_shape(&b->s, LOGITS, &greedy, &past, &b->d);
+    assert_int_equal(b->d.c[0].id, 2);
+}
+
+static void the_likeliest_are_reported_best_first(void **state)
+{
+    struct bench *b = *state;
+    struct token_prob top[V + 2];
+    static const int32_t IDS[] = {1}, BANNED[] = {0};
+    struct sampling p = plain(0.2f); /* neither temperature nor penalties show */
+    p.presence_penalty = 2;
+    struct sampler_past past = {.ids = IDS,
+                                .n_ids = 1,
+                                .banned = BANNED,
+                                .n_banned = 1,
+                                .want_logprob = true,
+                                .n_top = 3,
+                                .top = top};
+    sampler_shape(&b->s, LOGITS, &p, &past, &b->d);
+    const double sum = 2 * exp(3) + exp(2) + exp(-1) + exp(0.5);
+    static const int32_t WANT[] = {1, 3, 2, 5, 4};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(top[i].id, WANT[i]); /* 1 before 3: the lower id on a tie */
+        assert_near((double)top[i].logprob, (double)LOGITS[WANT[i]] - log(sum), 1e-6);
+    }
+    past.n_top = V + 2; /* more than there are */
+    sampler_shape(&b->s, LOGITS, &p, &past, &b->d);
+    for (int i = 0; i < V + 2; i++)
+        assert_int_equal(top[i].id, i < V - 1 ? WANT[i] : -1);
+}
+
+static void a_list_is_the_whole_row_with_the_others_forbidden(void **state)
+{
+    struct bench *b = *state;
+    static const int32_t LIST[] = {0, 1, 4, 2}, BANNED[] = {0, 3, 5}, IDS[] = {2, 5};
+    float part[4];
+    for (int i = 0; i < 4; i++)
+        part[i] = LOGITS[LIST[i]];
+    struct sampling p = plain(0.8f);
+    p.presence_penalty = 0.7f;
+    for (int top_k = 0; top_k <= 2; top_k += 2) {
+        p.top_k = top_k;
+        struct sampler_past past = {.ids = IDS, .n_ids = 2, .banned = BANNED, .n_banned = 3};
+        struct dist want;
+        OK(dist_init(&want, V, ok));
+        sampler_shape(&b->s, LOGITS, &p, &past, &want);
+        past.list = LIST;
+        past.n_list = 4;
+        past.banned = BANNED;
+        past.n_banned = 1; /* 3 and 5 are not on the list anyway */
+        sampler_shape(&b->s, part, &p, &past, &b->d);
+        assert_int_equal(b->d.n, want.n);
+        for (int i = 0; i < V; i++)
+            assert_near((double)dist_p(&b->d, i), (double)dist_p(&want, i), 1e-7);
+        dist_release(&want);
+    }
+}
+
 static void rows_that_are_not_numbers_still_give_an_id(void **state)
 {
     struct bench *b = *state;
@@ -315,6 +384,9 @@ int main(void)
         cmocka_unit_test(penalties_look_back_only_so_far),
         cmocka_unit_test(masked_tokens_have_no_share),
         cmocka_unit_test(log_probabilities_know_the_mask_but_not_temperature_or_penalties),
+        cmocka_unit_test(banned_tokens_have_no_share),
+        cmocka_unit_test(the_likeliest_are_reported_best_first),
+        cmocka_unit_test(a_list_is_the_whole_row_with_the_others_forbidden),
         cmocka_unit_test(rows_that_are_not_numbers_still_give_an_id),
         cmocka_unit_test(draws_follow_the_distribution_and_the_key),
         cmocka_unit_test(draws_of_a_large_vocabulary_follow_the_distribution),

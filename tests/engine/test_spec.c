@@ -374,6 +374,102 @@ static void copies_survive_rewind_and_sync(void **state)
     session_close(s);
 }
 
+/* ---- the short head ---------------------------------------------------------- */
+
+static void a_short_head_never_changes_the_text(void **state)
+{
+    enum { N = 150 };
+    struct fixture *f = *state;
+    int32_t want[N], got[N];
+    const int n_vocab = engine_info(f->g)->n_vocab;
+    for (int is_sampled = 0; is_sampled < 2; is_sampled++) {
+        struct sampling p = sampling_greedy();
+        p.temp = is_sampled ? 0.7f : 0;
+        p.presence_penalty = is_sampled ? 0.5f : 0;
+        struct session *plain = open_repeated(f->g, 0, 0);
+        decode_long(plain, &p, N, want);
+        session_close(plain);
+        static const int N_IDS[] = {1, 40, 200, 0};
+        for (size_t i = 0; i < COUNT(N_IDS); i++) {
+            const struct session_opts o = {
+                .cap_tokens = 700, .n_draft = 3, .n_draft_ids = N_IDS[i]};
+            struct session *s = NULL;
+            int32_t ids[N_REPEATED];
+            fill_ids(ids, N_PHRASE, 21);
+            for (int k = N_PHRASE; k < N_REPEATED; k++)
+                ids[k] = ids[k - N_PHRASE];
+            OK(session_open(&s, f->g, &o, ok));
+            make_free(s);
+            OK(session_append(s, ids, N_REPEATED, ok));
+            decode_long(s, &p, N, got);
+            assert_memory_equal(got, want, sizeof got);
+            assert_true(session_stats(s).n_accepted > 0);
+            const struct draft_head *h = &s->spec.head;
+            assert_int_equal(h->is_short, N_IDS[i] != 0);
+            assert_true(draft_head_n(h) <= n_vocab);
+            for (int k = 0; k < N && h->is_short;
+                 k++) /* the last tokens may not be looked at yet */
+                assert_true(h->is_listed[session_ids(s)[k]]);
+            session_close(s);
+        }
+    }
+}
+
+static void short_logits_are_those_of_the_whole_head(void **state)
+{
+    struct fixture *f = *state;
+    const struct model *m = f->g->m;
+    struct draft_head whole, some;
+    float *hidden = m->ops->alloc(m->dev, (size_t)m->d.n_embd * sizeof *hidden);
+    assert_non_null(hidden);
+    for (int i = 0; i < m->d.n_embd; i++)
+        hidden[i] = sinf((float)i);
+    OK(draft_head_init(&whole, m, 0, ok));
+    OK(draft_head_init(&some, m, 10, ok));
+    const int32_t seen[] = {250, 3, 11, 250, 99};
+    draft_head_see(&some, m, seen, COUNT(seen));
+    assert_int_equal(draft_head_n(&some), 13); /* 3 stood there, 250 twice counts once */
+    struct draft_head *heads[] = {&whole, &some};
+    for (int i = 0; i < 2; i++)
+        draft_heads_logits(f->g->f, &heads[i], 1, hidden, heads[i]->logits);
+    assert_null(whole.list);
+    for (int i = 0; i < draft_head_n(&some); i++)
+        assert_true(some.logits[i] == whole.logits[some.list[i]]);
+    assert_int_equal(some.list[10], 250);
+
+    /* Two sessions at once, each with ids of its own. */
+    struct draft_head other;
+    OK(draft_head_init(&other, m, 10, ok));
+    draft_head_see(&other, m, seen + 2, 1);
+    struct draft_head *two[] = {&other, &some};
+    float *rows = m->ops->alloc(m->dev, 2 * (size_t)m->d.n_embd * sizeof *rows);
+    float *room = m->ops->alloc(m->dev, 20 * sizeof *room);
+    assert_true(rows && room);
+    for (int i = 0; i < m->d.n_embd; i++)
+        rows[i] = rows[m->d.n_embd + i] = hidden[i];
+    memset(some.logits, 0, 13 * sizeof *some.logits);
+    draft_heads_logits(f->g->f, two, 2, rows, room);
+    for (int i = 0; i < draft_head_n(&some); i++)
+        assert_true(some.logits[i] == whole.logits[some.list[i]]);
+    assert_int_equal(draft_head_n(&other), 11);
+    assert_true(other.logits[3] == whole.logits[3] && other.logits[10] == whole.logits[11]);
+    draft_head_release(&other, m);
+    m->ops->release(m->dev, rows);
+    m->ops->release(m->dev, room);
+    draft_head_release(&whole, m);
+    draft_head_release(&some, m);
+    m->ops->release(m->dev, hidden);
+}
+
+static void only_large_vocabularies_get_a_short_list(void **state)
+{
+    (void)state;
+    assert_int_equal(draft_head_rows(248320, 0), DRAFT_IDS);
+    assert_int_equal(draft_head_rows(4 * DRAFT_IDS - 1, 0), 4 * DRAFT_IDS - 1);
+    assert_int_equal(draft_head_rows(320, 1000), 320);
+    assert_int_equal(draft_head_rows(320, 100), 100);
+}
+
 /* Keys and values of layer l at position pos: one KV head in f16 here. */
 static void assert_same_row(const struct session *a,
                             const struct session *b,
@@ -673,6 +769,9 @@ int main(void)
         cmocka_unit_test(two_thousand_greedy_tokens_are_the_same_with_every_source),
         cmocka_unit_test(a_model_without_a_draft_layer_copies_too),
         cmocka_unit_test(copies_survive_rewind_and_sync),
+        cmocka_unit_test(a_short_head_never_changes_the_text),
+        cmocka_unit_test(short_logits_are_those_of_the_whole_head),
+        cmocka_unit_test(only_large_vocabularies_get_a_short_list),
         cmocka_unit_test(decoded_memory_is_prefilled_memory),
         cmocka_unit_test(sampled_text_keeps_its_distribution),
         cmocka_unit_test(sampled_text_with_all_filters_keeps_its_distribution),
