@@ -2,6 +2,7 @@
  *
  * Denominators are measured in the same run (probe.h).  Every figure is the median
  * of three runs with the slowest and the fastest beside it. */
+#include "cmd/bench_many.h"
 #include "cmd/probe.h"
 #include "cmd/run.h"
 #include "engine/base/clock.h"
@@ -15,21 +16,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_PROMPT = 0x100, KEY_GEN, KEY_JSON };
+enum { KEY_PROMPT = 0x100, KEY_GEN, KEY_SESSIONS, KEY_JSON };
+enum { MANY_MAX = 8 };
 enum { N_RUNS = 3, N_DEPTHS = 3, TYPES_MAX = 64, MIX_SHOWN = 4, ROOM_TOKENS = 16 };
 static const int64_t DEPTHS[N_DEPTHS] = {0, 512, 2048};
 
 struct bench_opts {
     struct model_opts model;
     int64_t n_prompt, n_gen;
+    int n_sessions; /* > 0: sessions together are measured, and nothing else     */
     bool want_json;
 };
 
 static const struct argp_option OPTIONS[] = {
     {"prompt",                                           KEY_PROMPT, "N", 0, "tokens of the prefill measurement (default 512)", 0},
     {"gen",                                               KEY_GEN, "N", 0, "tokens decoded per run (default 64)", 0},
-    {"json", KEY_JSON, 0, 0, "one JSON object", 0},
-    {0                                                 },
+    {"sessions", KEY_SESSIONS, "N", 0,
+     "only this: how fast 1, 2, 4 .. N sessions decode together", 0},
+    {"json",                                                  KEY_JSON, 0, 0, "one JSON object", 0},
+    {0},
 };
 
 static error_t option(int key, char *arg, struct argp_state *state)
@@ -39,6 +44,9 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->model; break;
     case KEY_PROMPT: o->n_prompt = opt_int_arg("prompt", arg, 2, 1 << 20); break;
     case KEY_GEN: o->n_gen = opt_int_arg("gen", arg, 1, 1 << 20); break;
+    case KEY_SESSIONS:
+        o->n_sessions = (int)opt_int_arg("sessions", arg, 1, BENCH_SESSIONS_MAX);
+        break;
     case KEY_JSON: o->want_json = true; break;
     case ARGP_KEY_ARG: opt_fail("unexpected word '%s'", arg);
     default: return ARGP_ERR_UNKNOWN;
@@ -87,6 +95,11 @@ struct bench {
     struct rate prefill;
     struct decode_result decode[2 * N_DEPTHS];
     int n_decode;
+    struct many_result {
+        int n_sessions;
+        struct rate tps;
+    } many[MANY_MAX];
+    int n_many;
 };
 
 /* ---- the file ------------------------------------------------------------ */
@@ -256,6 +269,22 @@ static enum status measure_depths(struct bench *b,
     return st;
 }
 
+/* 1, 2, 4 ... sessions, and as many as asked for. */
+static enum status measure_many(struct bench *b, int n_draft, struct err *e)
+{
+    for (int n = 1; b->n_many < MANY_MAX; n = QA_MIN(2 * n, b->o.n_sessions)) {
+        const struct bench_many m = {b->g, b->ids, b->o.n_prompt, b->o.n_gen, n, n_draft};
+        double rates[N_RUNS];
+        for (int run = 0; run < N_RUNS; run++) {
+            const enum status st = bench_many(&m, &rates[run], e);
+            if (st) return st;
+        }
+        b->many[b->n_many++] = (struct many_result){n, rate_of(rates)};
+        if (n == b->o.n_sessions) break;
+    }
+    return QA_OK;
+}
+
 static enum status measure(struct bench *b, struct err *e)
 {
     const struct engine_info *i = engine_info(b->g);
@@ -266,10 +295,12 @@ static enum status measure(struct bench *b, struct err *e)
         return err_set(e, QA_E_USAGE, "--gen %lld leaves no room in the context",
                        (long long)b->o.n_gen);
     b->o.n_prompt = QA_MIN(b->o.n_prompt, room);
-    enum status st = make_ids(b, QA_MAX(b->o.n_prompt, DEPTHS[N_DEPTHS - 1]), e);
+    enum status st =
+        make_ids(b, QA_MAX(b->o.n_prompt + b->o.n_sessions, DEPTHS[N_DEPTHS - 1]), e);
     if (!st)
         st = probe_machine(&b->machine, i->n_threads,
                            str_starts(str_of(i->kernels), STR("avx")), e);
+    if (b->o.n_sessions > 0) return st ? st : measure_many(b, n_draft, e);
     if (!st) st = measure_prefill(b, e);
     if (!st) st = measure_depths(b, 0, room, e);
     if (!st && n_draft > 0) st = measure_depths(b, n_draft, room, e);
@@ -316,9 +347,26 @@ static void print_header(const struct bench *b)
            b->machine.instructions);
 }
 
+static void print_many(const struct bench *b)
+{
+    printf("%-22s %9s  %-17s\n", "decoding together", "tok/s", "(low - high)");
+    for (int k = 0; k < b->n_many; k++) {
+        const struct many_result *r = &b->many[k];
+        printf("%-3d session%-11s %9.2f  (%.2f - %.2f)  %.2f x one\n", r->n_sessions,
+               r->n_sessions == 1 ? "" : "s", r->tps.median, r->tps.low, r->tps.high,
+               r->tps.median / b->many[0].tps.median);
+    }
+    printf(
+        "\nTokens of all sessions a second; prompts are other pseudo-random ids for each.\n");
+}
+
 static void print_text(const struct bench *b)
 {
     print_header(b);
+    if (b->n_many > 0) {
+        print_many(b);
+        return;
+    }
     printf("%-22s %9s  %-17s\n", "", "tok/s", "(low - high)");
     printf("prefill %-14lld %9.1f  (%.1f - %.1f)  %.1f GFLOP/s, %.0f %% of the integer limit\n",
            (long long)b->o.n_prompt, b->prefill.median, b->prefill.low, b->prefill.high,
@@ -383,8 +431,28 @@ static json_t *json_mix(const struct mix *m)
     }
 }
 
+static void print_json_many(const struct bench *b)
+{
+    const struct engine_info *i = engine_info(b->g);
+    json_t *many = json_array();
+    for (int k = 0; k < b->n_many; k++) {
+        json_array_append_new(many, json_pack("{s:i, s:o}", "sessions", b->many[k].n_sessions,
+                                              "tokens_per_s", json_rate(&b->many[k].tps)));
+    }
+    json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model",
+                          b->o.model.model ? b->o.model.model : "embedded", "kernels",
+                          i->kernels, "threads", i->n_threads, "together", many);
+    if (o) json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(o);
+}
+
 static void print_json(const struct bench *b)
 {
+    if (b->n_many > 0) {
+        print_json_many(b);
+        return;
+    }
     const struct engine_info *i = engine_info(b->g);
     char cpu[64];
     json_t *decode = json_array();
