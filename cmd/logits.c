@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_TOKENS = 0x100, KEY_OUT, KEY_HIDDEN, KEY_MTP, KEY_MTP_HIDDEN, KEY_STEP };
+enum { KEY_TOKENS = 0x100, KEY_OUT, KEY_HIDDEN, KEY_MTP, KEY_MTP_HIDDEN, KEY_STEP, KEY_CHECK };
 enum { TOKENS_MAX_BYTES = 64 << 20 };
+/* No kernel is this far from the definition, whatever the weights' format. */
+static const double CHECK_MOST = 0.1;
 
 struct logits_opts {
     struct model_opts model;
     const char *tokens, *out, *hidden, *mtp, *mtp_hidden;
     int64_t step; /* 0: all at once */
+    bool want_check;
 };
 
 static const struct argp_option OPTIONS[] = {
@@ -22,7 +25,10 @@ static const struct argp_option OPTIONS[] = {
     {"mtp",                               KEY_MTP, "FILE", 0, "the draft layer's logits, row 0 zeros", 0},
     {"mtp-hidden",KEY_MTP_HIDDEN, "FILE", 0, "the draft layer's hidden, row 0 zeros", 0},
     {"step",                              KEY_STEP, "N", 0, "feed N tokens at a time (default: all at once)", 0},
-    {0                             },
+    {"check-ref",                              KEY_CHECK, 0, 0,
+     "run the definition beside every verb, on the same inputs, and show the largest "
+     "differences", 0},
+    {0                       },
 };
 
 static error_t option(int key, char *arg, struct argp_state *state)
@@ -36,6 +42,10 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case KEY_MTP: o->mtp = arg; break;
     case KEY_MTP_HIDDEN: o->mtp_hidden = arg; break;
     case KEY_STEP: o->step = opt_int_arg("step", arg, 1, 1 << 24); break;
+    case KEY_CHECK:
+        o->want_check = true;
+        o->model.trace = TRACE_CHECK;
+        break;
     case ARGP_KEY_ARG: opt_fail("unexpected word '%s'", arg);
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -108,7 +118,7 @@ static enum status work(const struct logits_opts *o,
         st = err_set(e, QA_E_USAGE, "the model has no draft layer");
     }
     for (int i = 0; i < 4 && !st; i++) {
-        st = matrix_alloc(&m[i], m[i].path || (i == 0 && !any_other), n, e);
+        st = matrix_alloc(&m[i], m[i].path || (i == 0 && !any_other && !o->want_check), n, e);
     }
     if (!st) {
         const struct raw_outputs raw = {m[0].p, m[1].p, m[2].p, m[3].p};
@@ -123,6 +133,24 @@ static enum status work(const struct logits_opts *o,
         free(m[i].p);
     }
     return st;
+}
+
+/* The largest relative error of each verb.  False when one is out of all bounds; routing is
+ * not judged by it, where two experts tie the choice may differ. */
+static bool print_check(const struct engine *g)
+{
+    bool is_fine = true;
+    printf("%-12s %10s %10s %14s %10s\n", "verb", "calls", "compared", "largest error",
+           "at call");
+    for (int v = 0; v < VERB_COUNT; v++) {
+        const struct verb_stats s = engine_verb(g, (enum verb)v);
+        if (!s.n_checked) continue;
+        printf("%-12s %10llu %10llu %14.3g %10llu\n", verb_name((enum verb)v),
+               (unsigned long long)s.n_calls, (unsigned long long)s.n_checked, s.worst,
+               (unsigned long long)s.i_worst);
+        if (v != VERB_ROUTE && !(s.worst <= CHECK_MOST)) is_fine = false;
+    }
+    return is_fine;
 }
 
 int logits_main(int argc, char **argv)
@@ -154,6 +182,10 @@ int logits_main(int argc, char **argv)
         code = cmd_stop;
     } else if (st) {
         code = cmd_fail(st == QA_E_USAGE || st == QA_E_IO ? EXIT_USAGE : EXIT_INTERNAL, &e);
+    } else if (o.want_check && !print_check(g)) {
+        err_set(&e, QA_E_INTERNAL, "kernels '%s' differ from ref by more than %g",
+                engine_info(g)->kernels, CHECK_MOST);
+        code = cmd_fail(EXIT_INTERNAL, &e);
     }
 out:
     engine_close(g);

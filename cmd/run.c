@@ -72,6 +72,7 @@ int run_open_engine(struct engine **out, const struct model_opts *o, bool is_qui
     eo.kv_k = o->kv_k;
     eo.kv_v = o->kv_v;
     eo.want_mmap = o->want_mmap;
+    eo.trace = o->trace;
     if (o->want_mmap) signal(SIGBUS, on_bus_error);
     eo.want_draft = o->n_draft != 0;
     if (!is_quiet && isatty(STDERR_FILENO)) {

@@ -5,6 +5,7 @@
 #include "engine/base/cpu.h"
 #include "engine/session.h"
 #include "engine/tokenizer.h"
+#include "engine/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +111,10 @@ static enum status open_parts(struct engine *g, const struct engine_opts *o, str
     st = ops->open(&g->dev, &(struct device_opts){.n_threads = g->info.n_threads}, e);
     if (st) return st;
     g->ops = ops; /* from here on close() releases through it */
-    st = model_open(&g->m, g->file, ops, g->dev, o->want_draft, e);
+    g->is_traced = o->trace != TRACE_OFF;
+    if (g->is_traced) st = trace_wrap(&g->ops, &g->dev, o->trace == TRACE_CHECK, e);
+    if (st) return st;
+    st = model_open(&g->m, g->file, g->ops, g->dev, o->want_draft, e);
     if (st) return st;
     st = tokenizer_open_gguf(&g->tokenizer, g->file, e);
     if (st) return st;
@@ -165,6 +169,16 @@ void engine_close(struct engine *g)
 const struct engine_info *engine_info(const struct engine *g)
 {
     return &g->info;
+}
+
+struct verb_stats engine_verb(const struct engine *g, enum verb v)
+{
+    return g->is_traced ? trace_stats(g->dev, v) : (struct verb_stats){0};
+}
+
+void engine_verbs_reset(struct engine *g)
+{
+    if (g->is_traced) trace_reset(g->dev);
 }
 
 /* ---- text ----------------------------------------------------------------- */

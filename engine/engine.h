@@ -46,14 +46,18 @@ struct engine_progress {
     void *ctx;
 };
 
+/* What the backend's verbs take: counted, or also compared with the definition (slow). */
+enum trace_mode { TRACE_OFF, TRACE_COUNT, TRACE_CHECK };
+
 struct engine_opts {
     const char *model_path; /* GGUF file, first part of a split set; or NULL:       */
     struct str model_bytes; /* a whole GGUF file in memory, borrowed until close    */
     const char *kernels;    /* "ref", "plain", "avx2", "avx512"; NULL: best here    */
     int n_threads;          /* 0: physical cores this process may use               */
     enum kv_type kv_k, kv_v;
-    bool want_mmap;  /* map the file: the page cache holds the weights           */
-    bool want_draft; /* load the draft layer when the file has one           */
+    bool want_mmap;        /* map the file: the page cache holds the weights           */
+    enum trace_mode trace; /* see engine_verb()                                    */
+    bool want_draft;       /* load the draft layer when the file has one           */
     struct engine_progress progress;
 };
 struct engine_opts engine_opts_default(void); /* f16 KV, draft wanted, not mapped */
@@ -83,6 +87,40 @@ enum status engine_open(struct engine **out,
                         struct err *e) MUST_USE;
 void engine_close(struct engine *g); /* NULL is fine; all sessions must be closed   */
 const struct engine_info *engine_info(const struct engine *g);
+
+/* ---- verbs: the operations that a forward pass consists of --------------- */
+
+enum verb {
+    VERB_EMBED,
+    VERB_NORM,
+    VERB_MATMUL,
+    VERB_QK_PREP,
+    VERB_ATTN,
+    VERB_CONV,
+    VERB_DELTA_PREP,
+    VERB_DELTA,
+    VERB_NORM_GATE,
+    VERB_FFN,
+    VERB_ROUTE,
+    VERB_EXPERTS,
+    VERB_MTP_JOIN,
+    VERB_PICK,
+    VERB_COUNT
+};
+struct verb_stats {
+    uint64_t n_calls;
+    double seconds;
+    double bytes; /* that had to move, each once: weights, cache, state, rows         */
+    double macs;  /* multiply-adds                                                    */
+    uint64_t
+        n_checked;    /* TRACE_CHECK: outputs compared with those of `ref` on the same inputs */
+    double worst;     /* largest relative error of a whole output (L2)                */
+    uint64_t i_worst; /* of which call                                                 */
+};
+const char *verb_name(enum verb v);
+/* Since the engine was opened or the counters were reset; zeros with TRACE_OFF. */
+struct verb_stats engine_verb(const struct engine *g, enum verb v);
+void engine_verbs_reset(struct engine *g);
 
 /* ---- text and ids ------------------------------------------------------- */
 

@@ -33,6 +33,7 @@ struct engine {
     struct forward *f; /* computes for whoever leads, see sched.h */
     struct sched *sched;
     struct engine_info info;
+    bool is_traced;          /* ops and dev are those of trace.h */
     struct spec_costs costs; /* under costs_lock */
     pthread_mutex_t costs_lock;
     char name[128]; /* general.name, cut */

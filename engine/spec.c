@@ -66,7 +66,9 @@ void spec_costs_draft(struct spec_costs *c, int n_drafts, double seconds)
 
 /* After a source stopped paying, try one draft again after so many steps. */
 enum { RETRY_STEPS = 32 };
-static const double RATE_START = 0.8, RATE_STEP = 0.04;
+/* A guess weighs as much as RATE_PRIOR drafts, the mean looks back on RATE_OVER. */
+enum { RATE_PRIOR = 5, RATE_OVER = 25 };
+static const double RATE_START = 0.8;
 static const double COPY_RATE_START[MATCH_CLASSES] = {0.7, 0.85, 0.95};
 
 static int match_class(size_t n_match)
@@ -90,10 +92,11 @@ double spec_best_chain(double rate, double cost, int max, int *length)
 
 void spec_learn(struct spec *p, const struct proposal *what, int n_stood)
 {
-    double *rate = what->source == DRAFT_LAYER ? &p->layer_rate
-                                               : &p->copy_rate[match_class(what->n_match)];
+    struct rate *rate =
+        what->source == DRAFT_LAYER ? &p->layer : &p->copy[match_class(what->n_match)];
     for (int i = 0; i < what->n && i <= n_stood; i++) {
-        *rate += RATE_STEP * ((i < n_stood ? 1.0 : 0.0) - *rate);
+        rate->n = QA_MIN(rate->n + 1, RATE_OVER - RATE_PRIOR);
+        rate->mean += ((i < n_stood ? 1.0 : 0.0) - rate->mean) / (rate->n + RATE_PRIOR);
     }
 }
 
@@ -127,12 +130,12 @@ static void choose(struct session *s, int limit, struct proposal *out)
     int max_copy = QA_MIN(limit, p->n_max[DRAFT_COPY]), n_layer, n_copy = 0;
 
     const double per_layer =
-        spec_best_chain(p->layer_rate, (c.draft_s + c.row_s) / c.plain_s, max_layer, &n_layer);
+        spec_best_chain(p->layer.mean, (c.draft_s + c.row_s) / c.plain_s, max_layer, &n_layer);
     if (max_copy > 0) {
         max_copy = suffix_propose(&p->suffix, s->ids.p, max_copy, out->ids, &out->n_match);
     }
     if (max_copy > 0) {
-        const double rate = p->copy_rate[match_class(out->n_match)];
+        const double rate = p->copy[match_class(out->n_match)].mean;
         const double per_copy = spec_best_chain(rate, c.row_s / c.plain_s, max_copy, &n_copy);
         n_copy = or_retry(p, DRAFT_COPY, n_copy, max_copy);
         if (n_copy > 0 && per_copy >= per_layer) {
@@ -169,10 +172,11 @@ enum status spec_init(struct spec *p,
 {
     const int n_draft = g->info.has_draft ? o->n_draft : 0;
     *p = (struct spec){
-        .n_max = {n_draft, o->n_copy},
-          .layer_rate = RATE_START
+        .n_max = {n_draft, o->n_copy}
     };
-    memcpy(p->copy_rate, COPY_RATE_START, sizeof p->copy_rate);
+    p->layer.mean = RATE_START;
+    for (int i = 0; i < MATCH_CLASSES; i++)
+        p->copy[i].mean = COPY_RATE_START[i];
     suffix_init(&p->suffix);
     if (n_draft == 0) return QA_OK;
     enum status st = draft_head_init(&p->head, g->m, o->n_draft_ids, e);

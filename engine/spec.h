@@ -35,13 +35,18 @@ struct spec_costs {
 void spec_costs_step(struct spec_costs *c, int n_rows, double seconds);
 void spec_costs_draft(struct spec_costs *c, int n_drafts, double seconds);
 
+/* Running mean: a draft stands, given that those before it did. */
+struct rate {
+    double mean;
+    int n; /* drafts seen, up to what the mean looks back on */
+};
+
 /* Acceptance is learnt apart for short, long and very long matches. */
 enum { MATCH_CLASSES = 3 };
 
 struct spec {
     int n_max[DRAFT_SOURCES]; /* longest proposal of each source, 0: not in use      */
-    double layer_rate;        /* running mean: a draft stands, given that those before it did */
-    double copy_rate[MATCH_CLASSES];
+    struct rate layer, copy[MATCH_CLASSES];
     int n_paused[DRAFT_SOURCES]; /* steps since the source stopped paying             */
     int n_since_plain;           /* steps since the last plain one                    */
     struct suffix suffix;

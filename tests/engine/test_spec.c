@@ -43,9 +43,9 @@ static struct session *open_forced(struct fixture *f, int n_draft)
 /* As hopeful as at the start, whatever came of the drafts so far. */
 static void keep_drafting(struct session *s)
 {
-    s->spec.layer_rate = 0.5;
+    s->spec.layer.mean = 0.5;
     for (int i = 0; i < MATCH_CLASSES; i++)
-        s->spec.copy_rate[i] = 0.75;
+        s->spec.copy[i].mean = 0.75;
 }
 
 /* Decode up to n tokens; returns how many (a stop token ends it). */
@@ -713,7 +713,7 @@ static void a_source_that_does_not_pay_pauses_and_is_tried_again(void **state)
     struct session *s = open_forced(f, 3);
     f->g->costs =
         (struct spec_costs){.plain_s = 1, .row_s = 0.1, .draft_s = 0.2, .is_fixed = true};
-    s->spec.layer_rate = 0;
+    s->spec.layer = (struct rate){0, 1000};
     decode_freely(s, 140, &layer, &copy);
     assert_int_equal(copy, 0);             /* not asked for */
     assert_true(layer >= 2 && layer <= 5); /* 140 steps, one draft in 33 */
@@ -725,19 +725,22 @@ static void learning_counts_only_drafts_that_were_tried(void **state)
     (void)state;
     struct spec a =
                     {
-                        .layer_rate = 0.5
+                        .layer = {0.5, 0}
     },
-                b = a, c = a, d = {.copy_rate = {0.5, 0.5, 0.5}};
+                b = a, c = a, d = {.copy = {{0.5, 0}, {0.5, 0}, {0.5, 0}}};
     const struct proposal eight = {.source = DRAFT_LAYER, .n = 8},
                           one = {.source = DRAFT_LAYER, .n = 1},
                           copy = {.source = DRAFT_COPY, .n = 3, .n_match = 20};
     spec_learn(&a, &eight, 0); /* one failure: seven were never looked at */
     spec_learn(&b, &one, 0);
-    assert_true(a.layer_rate == b.layer_rate && a.layer_rate < 0.5);
+    assert_true(a.layer.mean == b.layer.mean && a.layer.mean < 0.5);
+    for (int i = 0; i < 4; i++)
+        spec_learn(&b, &one, 0);
+    assert_true(b.layer.mean < 0.3); /* the first experiences weigh most */
     spec_learn(&c, &eight, 8);
-    assert_true(c.layer_rate > 0.5);
+    assert_true(c.layer.mean > 0.5);
     spec_learn(&d, &copy, 3); /* matches of 20 teach nothing about those of 8 or 40 */
-    assert_true(d.copy_rate[0] == 0.5 && d.copy_rate[1] > 0.5 && d.copy_rate[2] == 0.5);
+    assert_true(d.copy[0].mean == 0.5 && d.copy[1].mean > 0.5 && d.copy[2].mean == 0.5);
 }
 
 static void costs_follow_what_steps_take(void **state)

@@ -1,0 +1,2 @@
+# Sizes must rise.
+"$QAGENT" bench --prompt 64,32
