@@ -185,6 +185,16 @@ void cache_share(struct cache *to, const struct cache *from, int64_t n_tokens)
     cache_state_load(to, from->state);
 }
 
+bool cache_block(const struct cache *c, int64_t n_tokens, int i, struct cache_block *out)
+{
+    const int64_t n = (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    ASSERT(n <= c->n_pages);
+    if (i > n) return false;
+    *out = i < n ? (struct cache_block){c->mem[i], c->plan->page_bytes}
+                 : (struct cache_block){c->state, c->plan->state_bytes};
+    return true;
+}
+
 float *cache_state_save(const struct cache *c)
 {
     float *p = c->m->ops->alloc(c->m->dev, c->plan->state_bytes);

@@ -52,6 +52,15 @@ void cache_cut(struct cache *c, int64_t n_tokens);
 /* An empty `to` gets the first n_tokens of `from`, pages shared, and its state. */
 void cache_share(struct cache *to, const struct cache *from, int64_t n_tokens);
 
+/* What the first n_tokens positions and the state take, block by block, for writing to
+ * a file and reading back: i from 0; false past the last.  The same sizes in the same
+ * order for every cache of one plan that reaches as far. */
+struct cache_block {
+    void *mem; /* device */
+    size_t n_bytes;
+};
+bool cache_block(const struct cache *c, int64_t n_tokens, int i, struct cache_block *out);
+
 /* A copy of the recurrent state; NULL when there is no memory. */
 float *cache_state_save(const struct cache *c);
 void cache_state_load(struct cache *c, const float *saved); /* NULL: zeros */

@@ -3,6 +3,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/cpu.h"
+#include "engine/hash.h"
 #include "engine/session.h"
 #include "engine/tokenizer.h"
 #include "engine/trace.h"
@@ -91,6 +92,7 @@ static void fill_info(struct engine *g, double start_s)
     i->n_vocab = d->n_vocab;
     i->n_ctx_train = d->n_ctx_train;
     i->has_draft = d->n_draft > 0;
+    i->model_hash = hash_gguf(g->file);
     i->n_params = g->m->n_params;
     i->weight_bytes = g->m->weight_bytes;
     i->decode_bytes = g->m->decode_bytes;

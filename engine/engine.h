@@ -73,6 +73,7 @@ struct engine_info {
     int n_embd, n_vocab;
     int n_ctx_train;
     bool has_draft;
+    uint64_t model_hash;   /* which weights: see hash_gguf()                             */
     uint64_t n_params;     /* all weights, draft layer included                     */
     uint64_t weight_bytes; /* as stored                                             */
     uint64_t decode_bytes; /* weight bytes one decoded token must read (mean)       */
@@ -191,6 +192,18 @@ void session_drop_mark(struct session *s, int mark);
  * stay with the first one.  A call on s; afterwards the two are as independent as
  * any two sessions. */
 enum status session_fork(struct session **out, struct session *s, struct err *e) MUST_USE;
+
+/* Write the session to `path`, by a temporary file beside it, so that session_load()
+ * goes on from there as this one would: tokens, keys, values, recurrent state, last
+ * logits.  Marks are not part of it.  QA_E_IO: cannot be written; the old file stays. */
+enum status session_save(struct session *s, const char *path, struct err *e) MUST_USE;
+/* Replace what the session holds by a file's; its marks go.  On an error the session is
+ * unchanged.  The same model (engine_info.model_hash) and KV formats; a session that
+ * drafts needs the file of one that drafted.  The logits go on bit by bit under the
+ * kernels that wrote the file.
+ * QA_E_FORMAT: not a session file, of another version, model or format, or damaged;
+ * QA_E_LIMIT: more tokens than the session has room for. */
+enum status session_load(struct session *s, const char *path, struct err *e) MUST_USE;
 
 /* Logits that predict the token after the last one: [n_vocab], valid until the
  * next call on this session.  NULL when the session is empty. */

@@ -270,10 +270,11 @@ static bool compute_step(struct session *s, int64_t n_left)
     return r.is_last;
 }
 
-/* Pages for what the trunk or the draft layer will write, up to position `to`. */
-static enum status reserve(struct session *s, int64_t to, struct err *e)
+enum status session_reserve(struct session *s, int64_t to, struct err *e)
 {
-    return cache_reserve(&s->cache, QA_MIN(s->n_mtp, s->n_done), to, e);
+    /* Pages before that are only read, and may stay shared. */
+    const int64_t from = s->hidden ? QA_MIN(s->n_mtp, s->n_done) : s->n_done;
+    return cache_reserve(&s->cache, from, to, e);
 }
 
 /* Compute everything that ids hold.  All memory is taken first, so that only a stop
@@ -281,7 +282,7 @@ static enum status reserve(struct session *s, int64_t to, struct err *e)
 static enum status compute_all(struct session *s, struct err *e)
 {
     const int64_t n = (int64_t)s->ids.n;
-    const enum status st = reserve(s, n, e);
+    const enum status st = session_reserve(s, n, e);
     if (st) return st;
     bool is_last = engine_stop_requested();
     sched_enter(s->g->sched);
@@ -330,7 +331,7 @@ enum status session_append(struct session *s, const int32_t *ids, size_t n, stru
 static enum status compute_pending(struct session *s, struct err *e)
 {
     if (!session_has_pending(s)) return QA_OK;
-    const enum status st = reserve(s, (int64_t)s->ids.n, e);
+    const enum status st = session_reserve(s, (int64_t)s->ids.n, e);
     if (!st) compute_step(s, 1);
     return st;
 }
@@ -362,7 +363,7 @@ static enum status mark_fill(struct session *s, struct mark *k, struct err *e)
     const struct engine *g = s->g;
     const bool has_logits = s->n_done > 0, has_hidden = has_logits && s->hidden;
 
-    const enum status st = reserve(s, s->n_done, e);
+    const enum status st = session_reserve(s, s->n_done, e);
     if (st) return st;
     if (has_hidden)
         session_draft_rows(s, s->n_done, NULL, NULL); /* leaves one hidden row to keep */
@@ -409,6 +410,11 @@ static void go_back(struct session *s, int64_t n, const float *state)
     for (int i = 0; i < MARKS_MAX; i++) {
         if (s->marks[i].is_used && s->marks[i].n_tokens > n) mark_release(s, &s->marks[i]);
     }
+}
+
+void session_forget(struct session *s)
+{
+    go_back(s, 0, NULL);
 }
 
 static void go_to_mark(struct session *s, const struct mark *k)

@@ -83,6 +83,12 @@ const float *session_row(const struct session *s, int i); /* logits of step row 
 
 /* Span for n_rows of s from position pos, rows from 0. */
 struct span session_span(const struct session *s, int64_t pos, int n_rows, bool is_trial);
+/* Pages for what the trunk or the draft layer will write, up to position `to`. */
+enum status session_reserve(struct session *s, int64_t to, struct err *e) MUST_USE;
+
+/* Back to no tokens. */
+void session_forget(struct session *s);
+
 /* sched_run() for this session; inside a call. */
 void session_run(struct session *s, struct request *r);
 

@@ -272,7 +272,7 @@ enum status spec_propose(struct session *s,
     if (st) return st;
     choose(s, limit, out);
     if (out->n == 0) return QA_OK;
-    st = cache_reserve(&s->cache, QA_MIN(s->n_mtp, s->n_done), s->n_done + out->n + 1, e);
+    st = session_reserve(s, s->n_done + out->n + 1, e);
     if (!st) st = ids_reserve(&s->ids, BURST_MAX, e);
     if (!st && out->source == DRAFT_LAYER) draft_chain(s, a, out);
     return st;

@@ -235,6 +235,21 @@ static void forks_share_the_past_and_not_the_future(void **state)
     session_close(fresh);
 }
 
+static void forks_without_drafting_share_whole_pages(void **state)
+{
+    struct fixture *f = *state;
+    struct session *s = mini_session(f->g, 0, 0), *t = NULL;
+    int32_t out[3];
+    append(s, f->ids, N_PROMPT);
+    OK(session_fork(&t, s, ok));
+    append(t, f->ids, 3);
+    decode_greedy(s, out, 3);
+    assert_true(t->cache.page[0] == s->cache.page[0]);
+    assert_true(t->cache.page[1] != s->cache.page[1]);
+    session_close(s);
+    session_close(t);
+}
+
 static void a_fork_takes_the_pending_token_along(void **state)
 {
     struct fixture *f = *state;
@@ -384,6 +399,7 @@ int main(void)
         cmocka_unit_test(marks_die_when_rewound_past),
         cmocka_unit_test(marks_are_bounded),
         cmocka_unit_test(forks_share_the_past_and_not_the_future),
+        cmocka_unit_test(forks_without_drafting_share_whole_pages),
         cmocka_unit_test(a_fork_takes_the_pending_token_along),
         cmocka_unit_test(sync_computes_only_what_is_new),
         cmocka_unit_test(sync_can_shorten),
