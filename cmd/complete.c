@@ -1,5 +1,6 @@
 /* complete.c - `qagent complete`: plain completion of a prompt, streamed. */
 #include "cmd/run.h"
+#include "cmd/view.h"
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
 
@@ -260,10 +261,22 @@ static json_t *json_drafts(const struct session_stats *s)
     return o;
 }
 
+/* What is no UTF-8, and half a character at the end, becomes U+FFFD. */
+static json_t *json_text(struct str s)
+{
+    struct str_buf b;
+    struct view_tail tail = {.n = 0};
+    str_buf_init(&b, 3 * (s.n + sizeof tail.p));
+    view_add(&b, &tail, s, false);
+    if (tail.n) str_buf_add_z(&b, "\xEF\xBF\xBD");
+    json_t *text = json_stringn(b.p ? b.p : "", b.n);
+    str_buf_release(&b);
+    return text;
+}
+
 static void print_json(const struct completion *c)
 {
-    json_t *text = json_stringn(c->text.p ? c->text.p : "", c->text.n);
-    if (!text) text = json_string("(not valid UTF-8)");
+    json_t *text = json_text(str_buf_str(&c->text));
     json_t *o =
         json_pack("{s:o, s:s, s:I}", "text", text, "finish_reason",
                   c->finish ? c->finish : "interrupted", "n_tokens", (json_int_t)c->n_tokens);

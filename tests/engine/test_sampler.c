@@ -285,6 +285,131 @@ static void rows_that_are_not_numbers_still_give_an_id(void **state)
     }
 }
 
+/* ---- all together, against the definition -------------------------------------- */
+
+enum { IDS = 400 };
+struct ranked {
+    int32_t id;
+    double logit, p;
+};
+
+static int by_logit(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+static bool is_in(const int32_t *ids, size_t n, int32_t id)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] == id) return true;
+    }
+    return false;
+}
+
+/* The definition, in f64 and by sorting everything.  Fills p [IDS]. */
+static void define(const float *logits,
+                   const struct sampling *s,
+                   const struct sampler_past *past,
+                   double *p)
+{
+    static struct ranked r[IDS];
+    int n = 0;
+    size_t window = s->penalty_last_n > 0 ? (size_t)s->penalty_last_n : SIZE_MAX;
+    const size_t n_burst = QA_MIN((size_t)past->n_burst, window);
+    const size_t n_ids = QA_MIN(past->n_ids, window - n_burst);
+    for (int32_t i = 0; i < IDS; i++) {
+        double x = (double)logits[i];
+        if (is_in(past->banned, past->n_banned, i)) continue;
+        if (is_in(past->burst + (size_t)past->n_burst - n_burst, n_burst, i) ||
+            is_in(past->ids + past->n_ids - n_ids, n_ids, i)) {
+            x = x > 0 ? x / (double)s->repetition_penalty : x * (double)s->repetition_penalty;
+            x -= (double)s->presence_penalty;
+        }
+        r[n++] = (struct ranked){i, x, 0};
+    }
+    qsort(r, (size_t)n, sizeof *r, by_logit);
+    if (s->temp <= 0) n = 1;
+    if (s->top_k > 0) n = QA_MIN(n, s->top_k);
+    double sum = 0, held = 0;
+    for (int i = 0; i < n; i++)
+        sum += r[i].p = s->temp > 0 ? exp((r[i].logit - r[0].logit) / (double)s->temp) : 1;
+    int kept = 0;
+    while (kept < n && (kept == 0 || held < (double)s->top_p * sum))
+        held += r[kept++].p;
+    if (s->top_p >= 1) kept = n;
+    while (kept > 1 && r[kept - 1].p < (double)s->min_p)
+        kept--;
+    sum = 0;
+    for (int i = 0; i < kept; i++)
+        sum += r[i].p;
+    for (int i = 0; i < IDS; i++)
+        p[i] = 0;
+    for (int i = 0; i < kept; i++)
+        p[r[i].id] = r[i].p / sum;
+}
+
+static float pick_one(struct rng *r, const float *of, uint32_t n)
+{
+    return of[rng_below(r, n)];
+}
+
+static void every_mixture_of_parameters_is_what_the_definition_says(void **state)
+{
+    (void)state;
+    static const float TEMPS[] = {0, 0.3f, 0.6f, 1, 2}, TOP_P[] = {1, 0.95f, 0.5f, 0.05f},
+                       MIN_P[] = {0, 0.01f, 0.2f}, PRESENCE[] = {0, 0.5f, 1.5f, -0.5f},
+                       REPETITION[] = {1, 1.1f, 0.9f}, TOP_K[] = {0, 1, 7, 50, 1000},
+                       LAST[] = {0, 1, 5, 64};
+    struct sampler s;
+    struct dist d;
+    struct rng r;
+    float logits[IDS];
+    double want[IDS];
+    int32_t ids[60], burst[6], banned[9];
+    OK(sampler_init(&s, IDS, ok));
+    OK(dist_init(&d, IDS, ok));
+    rng_init(&r, 31, 1);
+    for (int round = 0; round < 3000; round++) {
+        /* every third row has many ties */
+        for (int i = 0; i < IDS; i++) {
+            const float x = (float)(12 * rng_unit(&r) - 6);
+            logits[i] = round % 3 ? x : roundf(x);
+        }
+        for (size_t i = 0; i < COUNT(ids); i++)
+            ids[i] = (int32_t)rng_below(&r, IDS);
+        for (size_t i = 0; i < COUNT(burst); i++)
+            burst[i] = (int32_t)rng_below(&r, IDS);
+        for (size_t i = 0; i < COUNT(banned); i++)
+            banned[i] = (int32_t)rng_below(&r, IDS);
+        const struct sampling p = {
+            .temp = pick_one(&r, TEMPS, COUNT(TEMPS)),
+            .top_k = (int)pick_one(&r, TOP_K, COUNT(TOP_K)),
+            .top_p = pick_one(&r, TOP_P, COUNT(TOP_P)),
+            .min_p = pick_one(&r, MIN_P, COUNT(MIN_P)),
+            .presence_penalty = pick_one(&r, PRESENCE, COUNT(PRESENCE)),
+            .repetition_penalty = pick_one(&r, REPETITION, COUNT(REPETITION)),
+            .penalty_last_n = (int)pick_one(&r, LAST, COUNT(LAST)),
+        };
+        const struct sampler_past past = {.ids = ids,
+                                          .n_ids = rng_below(&r, COUNT(ids) + 1),
+                                          .burst = burst,
+                                          .n_burst = (int)rng_below(&r, COUNT(burst) + 1),
+                                          .banned = banned,
+                                          .n_banned = rng_below(&r, COUNT(banned) + 1)};
+        sampler_shape(&s, logits, &p, &past, &d);
+        define(logits, &p, &past, want);
+        for (int32_t i = 0; i < IDS; i++) {
+            if (fabs((double)dist_p(&d, i) - want[i]) < 2e-5) continue;
+            fail_msg("round %d, id %d: %.9g, must be %.9g", round, (int)i,
+                     (double)dist_p(&d, i), want[i]);
+        }
+    }
+    dist_release(&d);
+    sampler_release(&s);
+}
+
 /* ---- drawing ---------------------------------------------------------------- */
 
 /* Sum of (seen - expected)^2 / expected. */
@@ -388,6 +513,7 @@ int main(void)
         cmocka_unit_test(the_likeliest_are_reported_best_first),
         cmocka_unit_test(a_list_is_the_whole_row_with_the_others_forbidden),
         cmocka_unit_test(rows_that_are_not_numbers_still_give_an_id),
+        cmocka_unit_test(every_mixture_of_parameters_is_what_the_definition_says),
         cmocka_unit_test(draws_follow_the_distribution_and_the_key),
         cmocka_unit_test(draws_of_a_large_vocabulary_follow_the_distribution),
         cmocka_unit_test(like_distributions_mostly_draw_the_same),
