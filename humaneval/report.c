@@ -42,18 +42,21 @@ static double share(double part, double whole)
     return whole > 0 ? 100.0 * part / whole : 0.0;
 }
 
-/* Where the wall clock went, in seconds; other is the harness itself. */
+/* Where the time went, in seconds; other is the harness itself.  The parts add up to
+ * `all`, which is more than the wall clock when several tasks are in flight. */
 struct clocks {
-    double all, decode, prefill, tools, scoring, other;
+    double all, wall, decode, prefill, tools, scoring, other;
 };
 
 static struct clocks clocks_of(const struct suite_stats *s)
 {
     struct clocks c = {.all = s->solve_s + s->scoring_s,
+                       .wall = s->wall_s > 0 ? s->wall_s : s->solve_s + s->scoring_s,
                        .decode = s->decode_s,
                        .prefill = s->prefill_s,
                        .tools = s->tool_s,
                        .scoring = s->scoring_s};
+    if (s->n_jobs <= 1) c.all = QA_MAX(c.all, c.wall);
     c.other = c.all - c.decode - c.prefill - c.tools - c.scoring;
     if (c.other < 0) c.other = 0;
     return c;
@@ -81,14 +84,15 @@ json_t *report_stats_json(const struct suite_stats *s)
     } REALS[] = {
         {"pass_at_1",      s->pass_at_1                                                     },
         {"standard_error", s->standard_error                                                },
-        {"wall_s",         c.all                                                            },
+        {"wall_s",         c.wall                                                           },
+        {"task_s",         c.all                                                            },
         {"decode_s",       c.decode                                                         },
         {"prefill_s",      c.prefill                                                        },
         {"tool_s",         c.tools                                                          },
         {"scoring_s",      c.scoring                                                        },
         {"other_s",        c.other                                                          },
         {"decode_tps",     s->decode_s > 0 ? (double)s->n_generated_tokens / s->decode_s : 0},
-        {"effective_tps",  c.all > 0 ? (double)s->n_generated_tokens / c.all : 0            },
+        {"effective_tps",  c.wall > 0 ? (double)s->n_generated_tokens / c.wall : 0          },
     };
     const struct {
         const char *name;
@@ -105,6 +109,7 @@ json_t *report_stats_json(const struct suite_stats *s)
         {"reused_tokens",    s->n_reused_tokens           },
         {"generated_tokens", s->n_generated_tokens        },
         {"tool_calls",       s->n_tool_calls              },
+        {"jobs",             s->n_jobs                    },
         {"drafted",          (json_int_t)s->n_drafted     },
         {"accepted",         (json_int_t)s->n_accepted    },
     };
@@ -148,16 +153,23 @@ void report_add_text(struct str_buf *b, const struct suite_stats *s)
 {
     const struct clocks c = clocks_of(s);
     const double decode_tps = s->decode_s > 0 ? (double)s->n_generated_tokens / s->decode_s : 0;
-    const double effective_tps = c.all > 0 ? (double)s->n_generated_tokens / c.all : 0;
+    const double effective_tps = c.wall > 0 ? (double)s->n_generated_tokens / c.wall : 0;
     str_buf_addf(
         b,
         "pass@1            %.2f %% \xC2\xB1 %.2f      (%zu of %zu)         answered %zu/%zu\n",
         100 * s->pass_at_1, 100 * s->standard_error, s->n_passed, s->n_done, s->n_answered,
         s->n_done);
     if (s->n_generated_tokens) {
-        str_buf_addf(b,
-                     "peak decode       %.1f tok/s          effective %.1f tok/s (%.0f %%)\n",
-                     decode_tps, effective_tps, share(effective_tps, decode_tps));
+        if (s->n_jobs > 1) {
+            str_buf_addf(b,
+                         "decode per task   %.1f tok/s          effective %.1f tok/s (%d tasks "
+                         "in flight)\n",
+                         decode_tps, effective_tps, s->n_jobs);
+        } else {
+            str_buf_addf(
+                b, "peak decode       %.1f tok/s          effective %.1f tok/s (%.0f %%)\n",
+                decode_tps, effective_tps, share(effective_tps, decode_tps));
+        }
         if (s->n_drafted) {
             str_buf_addf(b, "draft acceptance  %.1f %%            ",
                          share((double)s->n_accepted, (double)s->n_drafted));

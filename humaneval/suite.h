@@ -11,10 +11,12 @@
  *   report.html      the same for reading
  *
  * A sample is finished when its row in tasks.jsonl is on the disk; the other files
- * follow from it.  So a run can be killed at any moment and resumed.
+ * follow from it.  So a run can be killed at any moment and resumed.  Rows keep the
+ * order of the plan; a sample that finishes before an earlier one waits in waiting/.
  *
  * What answers is a solver.  It is given a task's id, prompt and entry point; the tests
- * are in another process (scorer.h).  Threads: one run at a time. */
+ * are in another process (scorer.h).  Threads: one run at a time, which makes a thread
+ * for each further task in flight. */
 #ifndef QA_SUITE_H
 #define QA_SUITE_H
 
@@ -112,7 +114,7 @@ enum suite_class { /* why a sample failed */
 };
 const char *suite_class_name(enum suite_class c);
 
-enum { SUITE_MAX_HISTOGRAM = 32 };
+enum { SUITE_MAX_HISTOGRAM = 32, SUITE_MAX_JOBS = 64 };
 struct suite_stats {
     size_t n_tasks, n_samples, n_done; /* wanted, wanted, finished            */
     size_t n_passed, n_answered, n_canary_fired, n_flagged;
@@ -120,7 +122,9 @@ struct suite_stats {
     size_t iterations[SUITE_MAX_HISTOGRAM]; /* [i]: samples that took i; the last: more */
     int64_t n_prompt_tokens, n_reused_tokens, n_generated_tokens, n_tool_calls;
     uint64_t n_drafted, n_accepted;
-    double solve_s, prefill_s, decode_s, tool_s, scoring_s;
+    double solve_s, prefill_s, decode_s, tool_s, scoring_s; /* summed over samples  */
+    double wall_s; /* of the run, all its sittings; 0 where it was not kept         */
+    int n_jobs;
     double pass_at_1, standard_error; /* means over tasks; N - 1             */
 };
 
@@ -131,6 +135,7 @@ struct suite_event {
     size_t n_resumed; /* STARTED: samples that were there already                 */
     struct str task_id;
     int i_sample;
+    int i_job;                     /* TASK_STARTED */
     const struct attempt *attempt; /* TASK_DONE */
     enum suite_class verdict;      /* TASK_DONE */
 };
@@ -138,14 +143,16 @@ struct suite_event {
 struct suite_opts {
     const char *out_dir;
     bool want_resume;
-    int64_t limit;       /* the first so many tasks; 0: all                         */
-    const char *tasks;   /* "3,5-8,HumanEval/12"; NULL: all                         */
-    int shard, n_shards; /* 1..n of n; 0: all                                     */
-    int n_samples;       /* per task, >= 1                                        */
-    struct solver solver;
-    json_t *settings; /* borrowed: what must be the same on resuming              */
-    json_t *facts;    /* borrowed: what is only told (version, hardware, ...)     */
-    void (*event)(void *ctx, const struct suite_event *ev); /* may be NULL        */
+    int64_t limit;                /* the first so many tasks; 0: all                         */
+    const char *tasks;            /* "3,5-8,HumanEval/12"; NULL: all                         */
+    int shard, n_shards;          /* 1..n of n; 0: all                                     */
+    int n_samples;                /* per task, >= 1                                        */
+    const struct solver *solvers; /* [n_jobs], borrowed: one each for the samples in flight */
+    int n_jobs;                   /* 1..SUITE_MAX_JOBS                            */
+    json_t *settings;             /* borrowed: what must be the same on resuming              */
+    json_t *facts;                /* borrowed: what is only told (version, hardware, ...)     */
+    /* May be NULL; from any thread, one call at a time. */
+    void (*event)(void *ctx, const struct suite_event *ev);
     void *event_ctx;
     const volatile int *stop;
 };
