@@ -32,7 +32,7 @@ ALLFLAGS     = $(BASEFLAGS) $(OPT_$(VARIANT)) $(WARN) $(WERROR) $(CFLAGS)
 # Kernels are arithmetic: -Wconversion would drown them, contraction is wanted.
 KERNELFLAGS := -O3 -ffp-contract=fast -fno-math-errno
 
-LDLIBS      := -lseccomp -ljansson -lutf8proc -lz -lcrypto -lm
+LDLIBS      := -lseccomp -ljansson -lutf8proc -lz -lcrypto -lcurl -lm
 
 SRC_base    := $(wildcard engine/base/*.c)
 SRC_kernels := $(wildcard engine/ref/*.c engine/cpu/*.c)

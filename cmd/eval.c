@@ -477,6 +477,9 @@ static int run(struct eval *v)
         .stop = &cmd_stop,
     };
     name_folder(o, folder, sizeof folder);
+    if (dataset_fetch(&so.source, &cmd_stop, opt_has_colour(STDERR_FILENO), &e)) {
+        return cmd_fail(exit_of(e.code == QA_E_IO ? QA_E_USAGE : e.code), &e);
+    }
     /* The scorer first: it forks, and there must be no thread and no model by then. */
     if (scorer_open(&v->scorer, &so, &e)) return cmd_fail(EXIT_USAGE, &e);
     int code = open_solvers(v, model_sha256);

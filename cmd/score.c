@@ -158,7 +158,8 @@ static enum status extract_again(struct opts *o, char path[static 4096], struct 
     const struct suite_source source = {o->problems ? o->problems : score_guess_suite(samples),
                                         o->data, opt_cache_dir()};
     snprintf(path, 4096, "%s/extracted.jsonl", o->from);
-    enum status st = dataset_open_suite(&d, &source, e);
+    enum status st = dataset_fetch(&source, &cmd_stop, opt_has_colour(STDERR_FILENO), e);
+    if (!st) st = dataset_open_suite(&d, &source, e);
     if (!st) st = suite_extract_again(o->from, d, path, &n, &n_changed, e);
     dataset_close(d);
     if (st) return st;
@@ -187,6 +188,7 @@ static int run(struct opts *o)
     if (access(o->samples, R_OK)) {
         st = err_set(&e, QA_E_IO, "cannot open '%s'", o->samples);
     }
+    if (!st) st = dataset_fetch(&source, &cmd_stop, opt_has_colour(STDERR_FILENO), &e);
     if (!st) st = dataset_open_suite(&d, &source, &e);
     if (!st) st = sandbox_open(&box, &o->sandbox, &e);
     if (!st) {

@@ -1,5 +1,6 @@
 /* dataset.c - problems in human-eval's format, from JSON lines, plain or gzip. */
 #include "engine/base/file.h"
+#include "humaneval/fetch.h"
 #include "humaneval/humaneval.h"
 #include "humaneval/pyjson.h"
 
@@ -299,12 +300,44 @@ enum status dataset_check_official(const struct dataset *d, const char *path, st
 /* ---- suites by name ---- */
 
 static const struct suite {
-    const char *name, *file, *origin;
+    const char *name, *file, *origin, *url;
 } SUITES[] = {
-    {"humaneval",  "HumanEval.jsonl.gz",               "data/ of github.com/openai/human-eval"},
+    {"humaneval",  "HumanEval.jsonl.gz",               "data/ of github.com/openai/human-eval",
+     "https://github.com/openai/human-eval/raw/6d43fb9/data/HumanEval.jsonl.gz"                     },
     {"humaneval+", "HumanEvalPlus-OriginFmt.jsonl.gz",
-     "github.com/evalplus/humanevalplus_release"                                              },
+     "github.com/evalplus/humanevalplus_release",                                               NULL},
 };
+
+static const struct suite *find_suite(const char *name)
+{
+    for (size_t i = 0; i < COUNT(SUITES); i++) {
+        if (strcmp(name, SUITES[i].name) == 0) return &SUITES[i];
+    }
+    return NULL;
+}
+
+enum status dataset_fetch(const struct suite_source *source,
+                          const volatile int *stop,
+                          bool want_progress,
+                          struct err *e)
+{
+    const struct suite *suite = find_suite(source->suite);
+    char path[4096];
+    if (!suite || !suite->url || source->data_path || !*source->cache_dir) return QA_OK;
+    snprintf(path, sizeof path, "%s/%s", source->cache_dir, suite->file);
+    if (access(path, F_OK) == 0) return QA_OK;
+    const struct fetch f = {.url = suite->url,
+                            .path = path,
+                            .sha256 = OFFICIAL_SHA256,
+                            .max_bytes = 1 << 20,
+                            .stop = stop,
+                            .want_progress = want_progress};
+    struct err why = {0};
+    const enum status st = fetch_file(&f, &why);
+    if (!st) return QA_OK;
+    if (st == QA_E_STOP) return err_set(e, st, "%s", why.text);
+    return err_set(e, st, "%s; put it at '%s' or give --data FILE", why.text, path);
+}
 
 static enum status open_named(struct dataset **out,
                               const struct suite *suite,
@@ -334,11 +367,8 @@ enum status dataset_open_suite(struct dataset **out,
                                const struct suite_source *source,
                                struct err *e)
 {
-    for (size_t i = 0; i < COUNT(SUITES); i++) {
-        if (strcmp(source->suite, SUITES[i].name) == 0) {
-            return open_named(out, &SUITES[i], source, e);
-        }
-    }
+    const struct suite *suite = find_suite(source->suite);
+    if (suite) return open_named(out, suite, source, e);
     if (source->data_path) {
         return err_set(e, QA_E_USAGE,
                        "--data belongs to the suite humaneval; suite '%s' has its own",

@@ -62,6 +62,13 @@ struct suite_source {
     const char *data_path; /* the file of the first two; NULL: the one in cache_dir   */
     const char *cache_dir; /* "" when there is none                                   */
 };
+/* Download what the suite needs into cache_dir when it is not there: OpenAI's file for
+ * `humaneval`, by its pinned digest; the others need nothing.  A failure says where the
+ * file can be put by hand. */
+enum status dataset_fetch(const struct suite_source *source,
+                          const volatile int *stop, /* may be NULL */
+                          bool want_progress,
+                          struct err *e) MUST_USE;
 /* Open it; `humaneval` has to be the official file.  QA_E_USAGE: no such suite.
  * QA_E_IO: the file is not there, and the text says where to put it. */
 enum status dataset_open_suite(struct dataset **out,
