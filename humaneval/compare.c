@@ -180,10 +180,10 @@ enum status suite_extract_again(const char *dir,
     str_buf_init(&out, MAX_BYTES);
     enum status st = folder_open(&f, dir, e);
     for (size_t i = 0; i < f.n_rows && !st; i++) {
-        struct record rec;
+        struct entry rec;
         const struct str id = folder_task_id(&f, i);
         const struct problem *p = dataset_find(d, id);
-        if (!p || !record_of_json(&rec, f.row[i])) {
+        if (!p || !entry_of_json(&rec, f.row[i])) {
             st = err_set(e, QA_E_FORMAT, "'%s/%s': line %zu: %s", dir, FOLDER_FILES[0], i + 1,
                          p ? "not a sample" : "its task is not in the data set");
             break;
@@ -191,15 +191,15 @@ enum status suite_extract_again(const char *dir,
         const struct extraction was = rec.code;
         const struct task t = {p->task_id, p->prompt, p->entry_point};
         rec.code = (struct extraction){0};
-        st = record_extract(&rec, &t, e);
+        st = entry_extract(&rec, &t, e);
         if (!st) {
             n_new += !str_eq((struct str){was.completion, was.n},
                              (struct str){rec.code.completion, rec.code.n});
-            record_add_sample_row(&out, &rec, id);
+            entry_add_sample_row(&out, &rec, id);
             str_buf_add_char(&out, '\n');
         }
         free(was.completion);
-        record_release(&rec);
+        entry_release(&rec);
     }
     if (!st) st = str_buf_check(&out, "the samples", e);
     if (!st) st = file_write(samples_path, str_buf_str(&out), e);

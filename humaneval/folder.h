@@ -2,7 +2,7 @@
 #ifndef QA_FOLDER_H
 #define QA_FOLDER_H
 
-#include "humaneval/record.h"
+#include "humaneval/entry.h"
 
 struct folder {
     char *path;         /* owned */

@@ -144,7 +144,7 @@ static enum status take_row(struct merge *m, int k, struct err *e)
     struct folder *f = &m->f[k];
     const size_t i = m->at[k]++;
     const struct str id = folder_task_id(f, i);
-    struct record rec;
+    struct entry rec;
     struct score score;
     struct str line = {0};
     if (is_there(m, id, folder_sample(f, i))) {
@@ -161,14 +161,14 @@ static enum status take_row(struct merge *m, int k, struct err *e)
     }
     enum status st = score_of(line, &score, e); /* the last file's */
     if (st) return err_wrap(e, st, "'%s/%s'", f->path, FOLDER_FILES[3]);
-    if (!record_of_json(&rec, f->row[i])) {
+    if (!entry_of_json(&rec, f->row[i])) {
         return err_set(e, QA_E_FORMAT, "cannot read '%s/%s': line %zu is not a sample", f->path,
                        FOLDER_FILES[0], i + 1);
     }
     rec.wall_s = 0; /* the parts ran at the same time, or did not: there is no one clock */
     tally_add(&m->tally, m->tally.stats.n_done % m->n_tasks, id, folder_sample(f, i), &rec,
               &score);
-    record_release(&rec);
+    entry_release(&rec);
     return copy_transcript(m, k, i, e);
 }
 

@@ -69,7 +69,7 @@ static void tell(const struct run *r, struct suite_event ev)
 }
 
 /* Have sample i of the plan judged, and count it. */
-static enum status judge(struct run *r, size_t i, const struct record *rec, struct err *e)
+static enum status judge(struct run *r, size_t i, const struct entry *rec, struct err *e)
 {
     int i_sample;
     const struct task *t = task_at(r, i, &i_sample);
@@ -83,7 +83,7 @@ static enum status judge(struct run *r, size_t i, const struct record *rec, stru
                                  .task_id = t->task_id,
                                  .i_sample = i_sample,
                                  .attempt = &rec->attempt,
-                                 .verdict = record_class(rec, &score)});
+                                 .verdict = entry_class(rec, &score)});
     pthread_mutex_unlock(&r->lock);
     return QA_OK;
 }
@@ -97,15 +97,15 @@ static void sync_file(const char *path)
 }
 
 /* Sample i is next in the log: its row, then the sample's row, then the verdict. */
-static enum status commit(struct run *r, size_t i, struct record *rec, struct err *e)
+static enum status commit(struct run *r, size_t i, struct entry *rec, struct err *e)
 {
     int i_sample;
     const struct task *t = task_at(r, i, &i_sample);
     struct str_buf row;
     rec->wall_s = r->wall_before_s + clock_now_s() - r->start_s;
-    enum status st = append_json(&r->log, record_to_json(rec, t->task_id, i_sample), e);
+    enum status st = append_json(&r->log, entry_to_json(rec, t->task_id, i_sample), e);
     str_buf_init(&row, MAX_ROW);
-    record_add_sample_row(&row, rec, t->task_id);
+    entry_add_sample_row(&row, rec, t->task_id);
     if (!st) st = str_buf_check(&row, "a sample", e);
     if (!st) st = rows_append(&r->samples, str_buf_str(&row), e);
     str_buf_release(&row);
@@ -121,12 +121,12 @@ static enum status commit_ready(struct run *r, struct err *e)
     if (r->is_committing) return QA_OK;
     r->is_committing = true;
     for (;;) {
-        struct record *rec = waiting_take(&r->waiting, r->n_committed);
+        struct entry *rec = waiting_take(&r->waiting, r->n_committed);
         if (!rec) break;
         const size_t i = r->n_committed;
         pthread_mutex_unlock(&r->lock);
         st = commit(r, i, rec, e);
-        record_release(rec);
+        entry_release(rec);
         free(rec);
         pthread_mutex_lock(&r->lock);
         if (st) break;
@@ -157,21 +157,21 @@ static enum status run_sample(struct run *r,
     report_transcript_name(t->task_id, i_sample, name, sizeof name);
     path_of(r, name, path);
     unlink(path); /* of a sample that was not finished */
-    struct record rec = {0};
+    struct entry rec = {0};
     enum status st = solver->solve(solver->ctx, t, i_sample, path, &rec.attempt, e);
     if (st) {
         unlink(path);
         return st;
     }
     sync_file(path);
-    st = record_extract(&rec, t, e);
+    st = entry_extract(&rec, t, e);
     if (!st && !is_in_order(r, i)) {
         st = waiting_save(&r->waiting, i, &rec, t->task_id, i_sample, e);
     }
     pthread_mutex_lock(&r->lock);
     if (!st) st = waiting_put(&r->waiting, i, &rec, e);
     if (st) {
-        record_release(&rec);
+        entry_release(&rec);
     } else {
         st = commit_ready(r, e);
     }
@@ -354,11 +354,11 @@ static enum status open_samples(struct run *r, const struct str_buf *want, struc
 }
 
 /* Row i of the log as a record; it has to be of plan row i. */
-static enum status read_record(const struct run *r,
-                               size_t i,
-                               struct str line,
-                               struct record *out,
-                               struct err *e)
+static enum status read_entry(const struct run *r,
+                              size_t i,
+                              struct str line,
+                              struct entry *out,
+                              struct err *e)
 {
     int i_sample;
     const struct task *t = task_at(r, i, &i_sample);
@@ -368,7 +368,7 @@ static enum status read_record(const struct run *r,
     enum status st = QA_OK;
     if (!o || !is.p || !str_eq(is, t->task_id) ||
         json_integer_value(json_object_get(o, "sample")) != i_sample ||
-        !record_of_json(out, o)) {
+        !entry_of_json(out, o)) {
         st = err_set(e, QA_E_FORMAT, "cannot read '%s': line %zu: not the row of task '%.*s'",
                      r->log.path, i + 1, (int)QA_MIN(t->task_id.n, (size_t)80), t->task_id.p);
     }
@@ -382,7 +382,7 @@ static enum status resume(struct run *r, struct err *e)
     struct str_buf samples;
     str_buf_init(&samples, (size_t)4 << 30);
     const size_t n = r->log.n;
-    struct record *done = calloc(n ? n : 1, sizeof *done);
+    struct entry *done = calloc(n ? n : 1, sizeof *done);
     enum status st = QA_OK;
     if (!done) st = err_set(e, QA_E_NOMEM, "out of memory");
     if (n > r->n_samples) {
@@ -393,9 +393,9 @@ static enum status resume(struct run *r, struct err *e)
     struct str line;
     for (size_t i = 0; i < n && !st && dataset_next_line(&rest, &line); i++) {
         int i_sample;
-        st = read_record(r, i, line, &done[i], e);
+        st = read_entry(r, i, line, &done[i], e);
         if (st) break;
-        record_add_sample_row(&samples, &done[i], task_at(r, i, &i_sample)->task_id);
+        entry_add_sample_row(&samples, &done[i], task_at(r, i, &i_sample)->task_id);
         str_buf_add_char(&samples, '\n');
     }
     if (!st) st = str_buf_check(&samples, "the samples", e);
@@ -428,7 +428,7 @@ static enum status resume(struct run *r, struct err *e)
         pthread_mutex_unlock(&r->lock);
     }
     for (size_t i = 0; done && i < n; i++) {
-        record_release(&done[i]);
+        entry_release(&done[i]);
     }
     free(done);
     return st;

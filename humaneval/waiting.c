@@ -14,7 +14,7 @@ enum status waiting_init(struct waiting *w, const char *run_dir, size_t n, struc
 {
     char dir[MAX_PATH];
     snprintf(dir, sizeof dir, "%s/waiting", run_dir);
-    *w = (struct waiting){.dir = strdup(dir), .r = calloc(n, sizeof(struct record *)), .n = n};
+    *w = (struct waiting){.dir = strdup(dir), .r = calloc(n, sizeof(struct entry *)), .n = n};
     if (w->dir && w->r) return QA_OK;
     waiting_release(w);
     return err_set(e, QA_E_NOMEM, "out of memory");
@@ -23,7 +23,7 @@ enum status waiting_init(struct waiting *w, const char *run_dir, size_t n, struc
 void waiting_release(struct waiting *w)
 {
     for (size_t i = 0; w->r && i < w->n; i++) {
-        if (w->r[i]) record_release(w->r[i]);
+        if (w->r[i]) entry_release(w->r[i]);
         free(w->r[i]);
     }
     free(w->r);
@@ -38,14 +38,14 @@ static void path_of(const struct waiting *w, size_t index, char out[static MAX_P
 
 enum status waiting_save(const struct waiting *w,
                          size_t index,
-                         const struct record *r,
+                         const struct entry *r,
                          struct str task_id,
                          int i_sample,
                          struct err *e)
 {
     char path[MAX_PATH];
     path_of(w, index, path);
-    json_t *row = record_to_json(r, task_id, i_sample);
+    json_t *row = entry_to_json(r, task_id, i_sample);
     char *text = json_dumps(row, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(row);
     if (!text) return err_set(e, QA_E_NOMEM, "out of memory");
@@ -70,18 +70,18 @@ enum status waiting_load(struct waiting *w,
                          struct err *e)
 {
     char path[MAX_PATH];
-    struct record r;
+    struct entry r;
     path_of(w, index, path);
     if (access(path, F_OK)) return QA_OK;
     json_t *row = json_load_file(path, JSON_ALLOW_NUL, NULL);
-    const bool is_good = is_of(row, task_id, i_sample) && record_of_json(&r, row);
+    const bool is_good = is_of(row, task_id, i_sample) && entry_of_json(&r, row);
     json_decref(row);
     if (is_good) return waiting_put(w, index, &r, e);
     unlink(path);
     return QA_OK;
 }
 
-enum status waiting_put(struct waiting *w, size_t index, const struct record *r, struct err *e)
+enum status waiting_put(struct waiting *w, size_t index, const struct entry *r, struct err *e)
 {
     ASSERT(index < w->n && !w->r[index]);
     w->r[index] = malloc(sizeof *r);
@@ -90,10 +90,10 @@ enum status waiting_put(struct waiting *w, size_t index, const struct record *r,
     return QA_OK;
 }
 
-struct record *waiting_take(struct waiting *w, size_t index)
+struct entry *waiting_take(struct waiting *w, size_t index)
 {
     if (index >= w->n) return NULL;
-    struct record *r = w->r[index];
+    struct entry *r = w->r[index];
     w->r[index] = NULL;
     return r;
 }

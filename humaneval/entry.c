@@ -1,12 +1,12 @@
-/* record.c - a finished sample as rows, and the sums over samples. */
-#include "humaneval/record.h"
+/* entry.c - a finished sample as rows, and the sums over samples. */
+#include "humaneval/entry.h"
 
 #include "humaneval/pyjson.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void record_release(struct record *r)
+void entry_release(struct entry *r)
 {
     attempt_release(&r->attempt);
     extraction_release(&r->code);
@@ -41,7 +41,7 @@ static json_t *text_value(struct str s)
     return s.p ? json_stringn(s.p, s.n) : json_null();
 }
 
-json_t *record_to_json(const struct record *rec, struct str task_id, int i_sample)
+json_t *entry_to_json(const struct entry *rec, struct str task_id, int i_sample)
 {
     const struct attempt *a = &rec->attempt;
     json_t *o = json_object();
@@ -89,9 +89,9 @@ static bool copy_text(const json_t *o, const char *key, char **p, size_t *n)
     return *p != NULL;
 }
 
-bool record_of_json(struct record *out, const json_t *o)
+bool entry_of_json(struct entry *out, const json_t *o)
 {
-    struct record r = {0};
+    struct entry r = {0};
     struct attempt *a = &r.attempt;
     const char *end = json_string_value(json_object_get(o, "end"));
     const char *how = json_string_value(json_object_get(o, "code_is"));
@@ -106,7 +106,7 @@ bool record_of_json(struct record *out, const json_t *o)
         r.code.how++;
     }
     if (!is_good) {
-        record_release(&r);
+        entry_release(&r);
         return false;
     }
     copy_text(o, "answer", &a->answer, &a->n_answer); /* may be null */
@@ -128,7 +128,7 @@ bool record_of_json(struct record *out, const json_t *o)
     return true;
 }
 
-void record_add_sample_row(struct str_buf *b, const struct record *rec, struct str task_id)
+void entry_add_sample_row(struct str_buf *b, const struct entry *rec, struct str task_id)
 {
     str_buf_add_z(b, "{\"task_id\": ");
     pyjson_add_string(b, task_id);
@@ -137,7 +137,7 @@ void record_add_sample_row(struct str_buf *b, const struct record *rec, struct s
     str_buf_add_char(b, '}');
 }
 
-enum suite_class record_class(const struct record *rec, const struct score *s)
+enum suite_class entry_class(const struct entry *rec, const struct score *s)
 {
     const enum extract_how how = rec->code.how;
     if (s->has_passed) return CLASS_PASSED;
@@ -148,7 +148,7 @@ enum suite_class record_class(const struct record *rec, const struct score *s)
     return how == EXTRACT_RAW && !rec->attempt.is_completion ? CLASS_EXTRACTION : CLASS_MODEL;
 }
 
-enum status record_extract(struct record *rec, const struct task *t, struct err *e)
+enum status entry_extract(struct entry *rec, const struct task *t, struct err *e)
 {
     struct attempt *a = &rec->attempt;
     size_t n = 0;
@@ -210,11 +210,11 @@ void tally_add(struct tally *t,
                size_t i_task,
                struct str task_id,
                int i_sample,
-               const struct record *rec,
+               const struct entry *rec,
                const struct score *score)
 {
     struct suite_stats *s = &t->stats;
-    const enum suite_class verdict = record_class(rec, score);
+    const enum suite_class verdict = entry_class(rec, score);
     const struct attempt *a = &rec->attempt;
     s->n_done++;
     t->n[i_task]++;
