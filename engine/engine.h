@@ -154,6 +154,9 @@ struct session_opts {
     int n_draft_ids; /* ids it may draft, see draft_head.h; 0 = default             */
     int n_copy;      /* tokens copied from the context per step, 0..8; 0 = off     */
     int step_tokens; /* prefill pass size; 0 = default                            */
+    int mark_every;  /* a long prompt gets an automatic mark so many tokens after the
+                        last mark, for session_sync(); 0 = default (4096), < 0 = none */
+    int n_auto;      /* automatic marks kept, the oldest goes first; 0 = default (4) */
 };
 enum status session_open(struct session **out,
                          struct engine *g,
@@ -182,7 +185,8 @@ enum status session_sync(struct session *s,
                          struct err *e) MUST_USE;
 
 /* A mark is a position that the session can return to; it costs one copy of the
- * recurrent state.  Ids are small numbers, valid until dropped or rewound past. */
+ * recurrent state.  Ids are small numbers, valid until dropped or rewound past.
+ * Automatic marks (session_opts) have no ids and never take the place of these. */
 enum status session_mark(struct session *s, int *mark, struct err *e) MUST_USE;
 enum status session_rewind(struct session *s,
                            int mark,

@@ -89,7 +89,7 @@ void session_close(struct session *s)
 {
     if (!s) return;
     struct engine *g = s->g;
-    for (int i = 0; i < MARKS_MAX; i++)
+    for (int i = 0; i < MARKS_ALL; i++)
         mark_release(s, &s->marks[i]);
     spec_release(&s->spec, g->m);
     dist_release(&s->target);
@@ -115,6 +115,10 @@ static enum status check_opts(const struct session_opts *o, struct err *e)
     }
     if (o->n_copy < 0 || o->n_copy > DRAFT_MAX) {
         return err_set(e, QA_E_USAGE, "cannot copy %d tokens: 0 to %d", o->n_copy, DRAFT_MAX);
+    }
+    if (o->n_auto < 0 || o->n_auto > AUTO_MAX) {
+        return err_set(e, QA_E_USAGE, "cannot keep %d automatic marks: 0 to %d", o->n_auto,
+                       AUTO_MAX);
     }
     if (o->step_tokens < 0) return err_set(e, QA_E_USAGE, "step of %d tokens", o->step_tokens);
     return QA_OK;
@@ -149,6 +153,8 @@ enum status session_open(struct session **out,
     s->cap_tokens = o->cap_tokens;
     s->step_tokens = (int)QA_MIN(step, o->cap_tokens);
     s->n_mtp = 1;
+    s->n_auto = o->n_auto ? o->n_auto : AUTO_DEFAULT;
+    s->mark_every = o->mark_every < 0 ? 0 : o->mark_every ? o->mark_every : MARK_EVERY;
     s->n_trial_rows = 1 + QA_MAX(n_draft, o->n_copy);
     atomic_fetch_add(&g->n_sessions, 1);
     atomic_fetch_add(&g->n_trial_rows, s->n_trial_rows);
@@ -277,6 +283,54 @@ enum status session_reserve(struct session *s, int64_t to, struct err *e)
     return cache_reserve(&s->cache, from, to, e);
 }
 
+/* has_logits: the last token's are there. */
+static enum status mark_fill(struct session *s, struct mark *k, bool has_logits, struct err *e)
+{
+    const struct engine *g = s->g;
+    const bool has_hidden = s->n_done > 0 && s->hidden;
+
+    const enum status st = session_reserve(s, s->n_done, e);
+    if (st) return st;
+    if (has_hidden)
+        session_draft_rows(s, s->n_done, NULL, NULL); /* leaves one hidden row to keep */
+    k->is_used = true;
+    k->n_tokens = s->n_done;
+    k->state = cache_state_save(&s->cache);
+    if (has_logits) k->logits = g->ops->alloc(g->dev, vocab_bytes(s));
+    if (has_hidden) k->hidden = g->ops->alloc(g->dev, embd_bytes(s));
+    if (!k->state || (has_logits && !k->logits) || (has_hidden && !k->hidden)) {
+        mark_release(s, k);
+        return err_set(e, QA_E_NOMEM, "no memory for a mark: %zu bytes", g->plan.state_bytes);
+    }
+    if (has_logits)
+        g->ops->copy(g->dev, k->logits, session_row(s, s->i_logits), vocab_bytes(s));
+    if (has_hidden) g->ops->copy(g->dev, k->hidden, s->hidden, embd_bytes(s));
+    return QA_OK;
+}
+
+static int64_t last_marked(const struct session *s)
+{
+    int64_t n = 0;
+    for (int i = 0; i < MARKS_ALL; i++) {
+        if (s->marks[i].is_used) n = QA_MAX(n, s->marks[i].n_tokens);
+    }
+    return n;
+}
+
+/* In the middle of a prompt: an automatic mark when the last mark is far behind.  The
+ * oldest makes room.  Without memory there is none, and nothing else is wrong. */
+static void mark_if_far(struct session *s)
+{
+    struct mark *k = &s->marks[MARKS_MAX];
+    if (s->mark_every == 0 || s->n_done - last_marked(s) < s->mark_every) return;
+    for (int i = 0; i < s->n_auto && k->is_used; i++) {
+        struct mark *other = &s->marks[MARKS_MAX + i];
+        if (!other->is_used || other->n_tokens < k->n_tokens) k = other;
+    }
+    mark_release(s, k);
+    (void)!mark_fill(s, k, false, NULL);
+}
+
 /* Compute everything that ids hold.  All memory is taken first, so that only a stop
  * can end it early, and nobody waits for it. */
 static enum status compute_all(struct session *s, struct err *e)
@@ -286,8 +340,10 @@ static enum status compute_all(struct session *s, struct err *e)
     if (st) return st;
     bool is_last = engine_stop_requested();
     sched_enter(s->g->sched);
-    while (!is_last)
+    while (!is_last) {
         is_last = compute_step(s, n - s->n_done);
+        if (!is_last) mark_if_far(s);
+    }
     sched_leave(s->g->sched, true);
     return s->n_done == n ? QA_OK : stopped(e);
 }
@@ -358,30 +414,6 @@ const float *session_logits(struct session *s, struct err *e)
 
 /* ---- marks ---------------------------------------------------------------- */
 
-static enum status mark_fill(struct session *s, struct mark *k, struct err *e)
-{
-    const struct engine *g = s->g;
-    const bool has_logits = s->n_done > 0, has_hidden = has_logits && s->hidden;
-
-    const enum status st = session_reserve(s, s->n_done, e);
-    if (st) return st;
-    if (has_hidden)
-        session_draft_rows(s, s->n_done, NULL, NULL); /* leaves one hidden row to keep */
-    k->is_used = true;
-    k->n_tokens = s->n_done;
-    k->state = cache_state_save(&s->cache);
-    if (has_logits) k->logits = g->ops->alloc(g->dev, vocab_bytes(s));
-    if (has_hidden) k->hidden = g->ops->alloc(g->dev, embd_bytes(s));
-    if (!k->state || (has_logits && !k->logits) || (has_hidden && !k->hidden)) {
-        mark_release(s, k);
-        return err_set(e, QA_E_NOMEM, "no memory for a mark: %zu bytes", g->plan.state_bytes);
-    }
-    if (has_logits)
-        g->ops->copy(g->dev, k->logits, session_row(s, s->i_logits), vocab_bytes(s));
-    if (has_hidden) g->ops->copy(g->dev, k->hidden, s->hidden, embd_bytes(s));
-    return QA_OK;
-}
-
 enum status session_mark(struct session *s, int *mark, struct err *e)
 {
     int i = 0;
@@ -391,7 +423,7 @@ enum status session_mark(struct session *s, int *mark, struct err *e)
         return err_set(e, QA_E_LIMIT, "a session holds at most %d marks", MARKS_MAX);
     sched_enter(s->g->sched);
     enum status st = compute_pending(s, e);
-    if (!st) st = mark_fill(s, &s->marks[i], e);
+    if (!st) st = mark_fill(s, &s->marks[i], s->n_done > 0, e);
     sched_leave(s->g->sched, true);
     if (!st) *mark = i;
     return st;
@@ -407,7 +439,7 @@ static void go_back(struct session *s, int64_t n, const float *state)
     spec_cut(&s->spec, s->ids.n);
     cache_cut(&s->cache, n);
     cache_state_load(&s->cache, state);
-    for (int i = 0; i < MARKS_MAX; i++) {
+    for (int i = 0; i < MARKS_ALL; i++) {
         if (s->marks[i].is_used && s->marks[i].n_tokens > n) mark_release(s, &s->marks[i]);
     }
 }
@@ -451,6 +483,8 @@ enum status session_fork(struct session **out, struct session *s, struct err *e)
         .n_copy = s->spec.n_max[DRAFT_COPY],
         .n_draft_ids = s->spec.head.top.rows,
         .step_tokens = s->step_tokens,
+        .mark_every = s->mark_every ? s->mark_every : -1,
+        .n_auto = s->n_auto,
     };
     const struct engine *g = s->g;
     struct session *t = NULL;
@@ -483,12 +517,15 @@ static size_t common_prefix(const struct session *s, const int32_t *ids, size_t 
     return i;
 }
 
-static const struct mark *last_mark(const struct session *s, size_t n_tokens)
+/* The last mark that leads to n_wanted tokens of which n_same are there.  One without
+ * logits does when a token follows it. */
+static const struct mark *last_mark(const struct session *s, size_t n_same, size_t n_wanted)
 {
     const struct mark *best = NULL;
-    for (int i = 0; i < MARKS_MAX; i++) {
+    for (int i = 0; i < MARKS_ALL; i++) {
         const struct mark *k = &s->marks[i];
-        if (!k->is_used || k->n_tokens > (int64_t)n_tokens) continue;
+        if (!k->is_used || k->n_tokens > (int64_t)n_same) continue;
+        if (i >= MARKS_MAX && k->n_tokens == (int64_t)n_wanted) continue;
         if (!best || k->n_tokens > best->n_tokens) best = k;
     }
     return best;
@@ -509,7 +546,7 @@ enum status session_sync(struct session *s,
 
     const size_t same = common_prefix(s, ids, n);
     if (same < s->ids.n) { /* something must go: only a mark leads back */
-        const struct mark *k = last_mark(s, same);
+        const struct mark *k = last_mark(s, same, n);
         if (k)
             go_to_mark(s, k);
         else

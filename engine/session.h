@@ -43,12 +43,13 @@ struct engine {
 
 /* SHARED_TRIALS: sessions whose drafts one pass can verify; more wait for the next. */
 enum { MARKS_MAX = 64, STEP_TOKENS = 512, SHARED_TRIALS = 8 };
+enum { AUTO_MAX = 16, AUTO_DEFAULT = 4, MARK_EVERY = 4096, MARKS_ALL = MARKS_MAX + AUTO_MAX };
 
 struct mark {
     bool is_used;
     int64_t n_tokens;
     float *state;  /* recurrent state                                            */
-    float *logits; /* [V], NULL at position 0                                    */
+    float *logits; /* [V], NULL at position 0 and in automatic marks             */
     float *hidden; /* [E], NULL without drafting                                 */
 };
 
@@ -68,7 +69,8 @@ struct session {
     int n_hidden;
 
     int n_trial_rows; /* of g->n_trial_rows, this session's                        */
-    struct mark marks[MARKS_MAX];
+    struct mark marks[MARKS_ALL]; /* behind MARKS_MAX: automatic ones, at most n_auto */
+    int mark_every, n_auto;       /* mark_every 0: none                              */
     struct sampler sampler;
     struct dist target;
     struct spec spec;

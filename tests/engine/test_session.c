@@ -320,6 +320,91 @@ static void sync_can_shorten(void **state)
     session_close(t);
 }
 
+/* ---- automatic marks ---------------------------------------------------------- */
+
+static struct session *marking_session(struct engine *g, int n_draft, int every)
+{
+    const struct session_opts o = {.cap_tokens = 700,
+                                   .n_draft = n_draft,
+                                   .step_tokens = 10,
+                                   .mark_every = every,
+                                   .n_auto = 3};
+    struct session *s = NULL;
+    OK(session_open(&s, g, &o, ok));
+    return s;
+}
+
+/* How much is reused when the prompt differs at place `at`; must end as a fresh session. */
+static size_t reuse_after_change(struct fixture *f, struct session *s, int n_draft, size_t at)
+{
+    int32_t ids[N_PROMPT], a[N_MORE], b[N_MORE];
+    size_t n_reused = 0;
+    struct session *fresh = mini_session(f->g, n_draft, 0);
+    memcpy(ids, f->ids, sizeof ids);
+    ids[at] ^= 1;
+    OK(session_sync(s, ids, N_PROMPT, &n_reused, ok));
+    append(fresh, ids, N_PROMPT);
+    assert_same_logits(s, fresh);
+    const int n = decode_greedy(s, a, N_MORE);
+    assert_int_equal(decode_greedy(fresh, b, N_MORE), n);
+    assert_memory_equal(a, b, (size_t)n * sizeof *a);
+    session_close(fresh);
+    OK(session_sync(s, f->ids, 0, NULL, ok));
+    return n_reused;
+}
+
+static void a_long_prompt_can_be_gone_back_into(void **state)
+{
+    struct fixture *f = *state;
+    for (int n_draft = 0; n_draft <= 3; n_draft += 3) {
+        static const struct {
+            size_t at, reused;
+        } WANT[] = {
+            {95, 80},
+            {80, 80},
+            {79, 60},
+            {45, 40},
+            {39, 0 }  /* the mark at 20 was the oldest of four */
+        };
+        struct session *s = marking_session(f->g, n_draft, 20);
+        for (size_t i = 0; i < COUNT(WANT); i++) {
+            append(s, f->ids, N_PROMPT);
+            assert_int_equal(reuse_after_change(f, s, n_draft, WANT[i].at), WANT[i].reused);
+        }
+        session_close(s);
+    }
+}
+
+static void automatic_marks_leave_the_others_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct session *s = marking_session(f->g, 0, 20);
+    int mark;
+    size_t n_reused;
+    append(s, f->ids, 5);
+    OK(session_mark(s, &mark, ok));
+    append(s, f->ids + 5, N_PROMPT + N_MORE - 5); /* leaves 85, 105 and 125 */
+    OK(session_sync(s, f->ids, 86, &n_reused, ok));
+    assert_int_equal(n_reused, 85);
+    /* An automatic mark has no logits, so it cannot be an end. */
+    OK(session_sync(s, f->ids, 85, &n_reused, ok));
+    assert_int_equal(n_reused, 5);
+    OK(session_rewind(s, mark, ok));
+    assert_int_equal(session_n_tokens(s), 5);
+    session_close(s);
+}
+
+static void automatic_marks_can_be_turned_off(void **state)
+{
+    struct fixture *f = *state;
+    struct session *s = marking_session(f->g, 0, -1);
+    size_t n_reused;
+    append(s, f->ids, N_PROMPT);
+    OK(session_sync(s, f->ids, 90, &n_reused, ok));
+    assert_int_equal(n_reused, 0);
+    session_close(s);
+}
+
 /* ---- stopping --------------------------------------------------------------- */
 
 static void a_stop_leaves_a_computed_prefix(void **state)
@@ -403,6 +488,9 @@ int main(void)
         cmocka_unit_test(a_fork_takes_the_pending_token_along),
         cmocka_unit_test(sync_computes_only_what_is_new),
         cmocka_unit_test(sync_can_shorten),
+        cmocka_unit_test(a_long_prompt_can_be_gone_back_into),
+        cmocka_unit_test(automatic_marks_leave_the_others_alone),
+        cmocka_unit_test(automatic_marks_can_be_turned_off),
         cmocka_unit_test(a_stop_leaves_a_computed_prefix),
         cmocka_unit_test(impossible_sessions_are_refused),
         cmocka_unit_test(f32_and_f16_caches_agree_closely),
