@@ -266,3 +266,38 @@ def test_rows_are_packed_from_whole_transcripts_and_cut_at_the_end(tmp_path):
     again = data.Corpus(str(tmp_path), "train")
     again.position = corpus.position
     assert torch.equal(again.batch(2, 12)[0], corpus.batch(2, 12)[0])
+
+
+@pytest.mark.parametrize("quant, bound", [("f32", 1e-6), ("q8_0", 0.006)])
+def test_a_file_fills_the_parameters_it_was_made_from(tmp_path, quant, bound):
+    c, path = Config(**SMALL), str(tmp_path / "m.gguf")
+    p, back = shaken(c), init(c, 9)
+    made = tokenizer(c.vocab)
+    made["tokens"][-2:], made["token_type"][-2:] = ["<|endoftext|>", "<|im_end|>"], [3, 3]
+    export.export(path, c, p, made, quant)
+    assert export.load(path, c, back) == made
+    for name, x in p.items():
+        assert (back[name] - x).abs().max() <= bound * x.abs().max(), name
+
+
+def test_a_file_of_another_shape_or_type_is_refused(tmp_path):
+    c, path = Config(**SMALL), str(tmp_path / "m.gguf")
+    export.export(path, c, init(c), tokenizer(c.vocab), "f32")
+    wider = Config(**{**SMALL, "ff": 64})
+    with pytest.raises(ValueError, match="has the shape"):
+        export.load(path, wider, init(wider))
+    (tmp_path / "no.gguf").write_bytes(b"GGML" + bytes(40))
+    with pytest.raises(ValueError, match="no GGUF file"):
+        gguf.read(str(tmp_path / "no.gguf"))
+
+
+def test_transcripts_are_cut_after_the_plan_or_the_first_turn(tmp_path):
+    end, planned, n = 90, 91, 200
+    one = [1, 2, planned, 3, 4, 5, end, 6, 7, end, 8]
+    np.array(one * n, np.uint16).tofile(tmp_path / "train.tokens"), np.array([0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0] * n, np.uint8).tofile(tmp_path / "train.mask")
+    (np.arange(n) * len(one)).tofile(tmp_path / "train.starts")
+    (tmp_path / "tokenizer.json").write_text('{"special": {"<|im_end|>": 90, "</think>": 91}}')
+    corpus = data.Corpus(str(tmp_path), "train", short=0.5, plans=0.25)
+    lengths = [len(corpus.next()[0]) for _ in range(n)]
+    assert set(lengths) == {5, 8, 11}
+    assert abs(lengths.count(5) / n - 0.25) < 0.05 and abs(lengths.count(8) / n - 0.5) < 0.05

@@ -19,7 +19,7 @@ def fresh_inputs(rng, made, steps):
     ks = tuple(s.k for s in steps if s.argument)
     tin = steps[0].op.tin
     edges = [(values.edge(tin),)] if len(tin) == 1 else [(values.edge(tin[0]), values.edge(tin[1]))]
-    edges += {"L": [([7],), ([3, 3, 3],), ([-4, 0, 12, 5, -4],)], "S": [("a",), ("Level up",)], "W": [(["sun"],), (["Otto", "a", "otto"],)], "I": [(1,), (10,)], "D": [({"a": 1},)]}.get(tin, [])
+    edges += {"L": [([7],), ([3, 3, 3],), ([-4, 0, 12, 5, -4],)], "S": [("a",), ("Level up",)], "W": [(["sun"],), (["Otto", "a", "otto"],)], "I": [(1,), (10,)], "D": [({"a": 1},)], "M": [([[5]],)]}.get(tin, [])
     candidates = [(e, pipeline.run(steps, e)) for e in edges] + pipeline.inputs(rng, steps, 40)
     out = []
     for args, trail in candidates:

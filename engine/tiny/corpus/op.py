@@ -1,13 +1,15 @@
 """What an operation is: one typed step of a task, with its wordings, its canonical plan and its code.
 
-Types are one letter: I int, S str, L list of int, W list of str, D dict from str to int, B bool.
-Two letters (LL, SS, II, WW) mean two arguments; such an operation can only be the first step.
+Types are one letter: I int, S str, L list of int, W list of str, D dict from str to int, B bool, M list of rows of int;
+as results alone F float, T tuple of two ints, C dict from int to int, G dict of lists of words, H dict from int to str.
+Two letters (LL, SS, II, WW, DD, MM) mean two arguments; such an operation can only be the first step.
 In texts {x} is the thing worked on, {k} the parameter; in code {v} is the variable, {b} the second argument.
 """
 from dataclasses import dataclass, field
 
-ANNOTATION = {"I": "int", "S": "str", "L": "List[int]", "W": "List[str]", "D": "Dict[str, int]", "B": "bool"}
-VARIABLE = {"I": "n", "S": "s", "L": "nums", "W": "words", "D": "d", "B": "ok"}
+ANNOTATION = {"I": "int", "S": "str", "L": "List[int]", "W": "List[str]", "D": "Dict[str, int]", "B": "bool",
+              "M": "List[List[int]]", "F": "float", "T": "Tuple[int, int]", "C": "Dict[int, int]", "G": "dict", "H": "Dict[int, str]"}
+VARIABLE = {"I": "n", "S": "s", "L": "nums", "W": "words", "D": "d", "B": "ok", "M": "rows", "F": "r", "T": "pair", "C": "d", "G": "d", "H": "d"}
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Op:
     limit: int = 0                              # largest input value of an int step, 0 for the general bound
     family: str = ""                            # operations of one family are mistaken for each other
     weight: float = 1.0
+    everyday: bool = False                      # a usual exercise of its own: mostly the only step
 
 
 OPS = {}
@@ -34,7 +37,7 @@ OPS = {}
 def add(op):
     if op.id in OPS:
         raise ValueError(f"operation {op.id} twice")
-    if len(op.do) + len(op.of) < 4:
+    if len(op.do) + len(op.of) + "".join(op.do + op.of).count("«") < 4:      # every choice makes more of them
         raise ValueError(f"operation {op.id} has too few wordings")
     OPS[op.id] = op
 

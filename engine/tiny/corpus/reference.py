@@ -9,6 +9,8 @@ import operator
 import statistics
 from collections import Counter
 
+from . import reference_everyday
+
 VOWELS = set("aeiouAEIOU")
 
 
@@ -149,4 +151,5 @@ R = {
 
 
 def result(op, v, b, k):
-    return R[op.id](v, b, k) if op.id in R else by_family(op.id, v, k)
+    table = R if op.id in R else reference_everyday.R
+    return table[op.id](v, b, k) if op.id in table else by_family(op.id, v, k)

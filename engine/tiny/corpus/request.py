@@ -1,6 +1,6 @@
 """Tasks in free form: a request in plain text or Markdown, with examples in many notations."""
-from .task import USUAL_NAME, NO_EXAMPLES_PLAIN, Task, annotated, call, pick_examples, quoted
-from .wording import INTO, STORIES, capital, clause, describe, introduce
+from .task import USUAL_NAME, NO_EXAMPLES_PLAIN, Task, annotated, call, finish, pick_examples, quoted
+from .wording import INTO, STORIES, capital, clause, describe, introduce, remark, vary
 
 OPENERS = ["", "", "", "", "", "", "Hello! ", "Hi, ", "Please help me with this. ", "I am learning Python. ", "Can you help? ", "I need a little help with a Python exercise. ", "This is a small exercise. ",
            "Here is a task for you. ", "For my homework I need this. ", "Could you do this for me? ", "A quick one: ", "I have a small problem. ", "My teacher gave us this task. ", "I am stuck on this one. "]
@@ -73,7 +73,7 @@ def request(rng, steps, found, name, args):
     typed = not bare and rng.random() < 0.12
     sig, imports = annotated(steps, args, "modern" if typed else "")
     words_for = [""] if bare else args
-    text = capital(describe(rng, steps, words_for))
+    text = finish(rng, steps, words_for, name, capital(describe(rng, steps, words_for)))
     forms = [a for a in ASKS if "{s}" not in a] if bare else ASKS if examples else [a for a in ASKS if "{i}" in a]
     into = rng.choice(INTO[tin]) if bare else introduce(rng, steps, args)
     shown = f"{name}{sig[:-1]}" if typed else f"{name}({', '.join(args)})"
@@ -83,7 +83,10 @@ def request(rng, steps, found, name, args):
         forms = [a for a in THAT if ("{s}" in a) != bare]
         form = rng.choice(forms)
         text = clause(rng, steps, words_for, not examples)
+        text = vary(rng, text, {name, *args}) if rng.random() < 0.45 else text
     ask = (form if that else rng.choice(forms)).replace("{f}", name).replace("{s}", shown).replace("{i}", into)
+    if that and steps[0].guard:
+        ask += remark(rng, steps, words_for, repr(steps[0].guard[0]))
     if "\n" in text and ("{t} " in ask or not ask.endswith("{t}")):
         ask = f"Write a function `{name}` that takes {into}. {{t}}"
     if "\n" in text:

@@ -1,13 +1,13 @@
 """Tasks as a person would type them: a stub to complete, or a request with examples."""
 import textwrap
 from dataclasses import dataclass, field
-from . import names, pipeline
+from . import names, pipeline, values
 from .op import ANNOTATION
-from .wording import INTO, STORIES, capital, describe, introduce
+from .wording import INTO, STORIES, capital, describe, introduce, remark, vary
 
 NO_EXAMPLES_STUB, NO_EXAMPLES_PLAIN = 0.14, 0.09
 # the argument's name when the request gives none
-USUAL_NAME = {"L": "nums", "W": "words", "S": "s", "I": "n", "D": "d"}
+USUAL_NAME = {"L": "nums", "W": "words", "S": "s", "I": "n", "D": "d", "M": "rows"}
 
 
 @dataclass
@@ -35,14 +35,42 @@ def call(name, args, double=False):
 def pick_examples(rng, found, count):
     """Short ones that show every step at work, with different results, first."""
     idle = lambda trail: sum(a == b for a, b in zip(trail, trail[1:])) + (trail[-1] in ([], "", {}))
-    found = sorted(found, key=lambda f: len(repr(f[0])) + 40 * idle(f[1]) + rng.random() * 8)
+    found = sorted(found, key=lambda f: len(repr(f[0])) + 40 * idle(f[1]) + rng.random() * 18)
     chosen, seen = [], set()
     for f in found:
         if repr(f[1][-1]) not in seen and len(chosen) < count:
             seen.add(repr(f[1][-1]))
             chosen.append(f)
+    on_empty = [f for f in found if not isinstance(f[0][0], int) and not f[0][0]]
+    if on_empty and chosen and rng.random() < 0.5:      # an empty input that the task speaks of is worth showing
+        chosen[-1 if len(chosen) > 1 or rng.random() < 0.2 else len(chosen):] = on_empty[:1]
     rng.shuffle(chosen)
     return chosen
+
+
+GUARD_SHARE = 0.3
+ON_EMPTY = {"I": (0, 0, None, -1), "S": ("", None), "L": ([],), "W": ([],), "M": ([],), "D": ({},), "C": ({},), "G": ({},), "H": ({},), "F": (0, 0.0, None), "B": (False, False, True), "T": (None,)}
+
+
+def guard(rng, steps, found):
+    """Now and then the task says what an empty input gives, where the steps alone would fail on it."""
+    tin = steps[0].op.tin
+    if tin not in ("L", "W", "S", "D", "M") or rng.random() >= GUARD_SHARE or pipeline.run(steps, (values.edge(tin),)):
+        return
+    steps[0].guard = (rng.choice(ON_EMPTY[steps[-1].op.tout]),)
+    found.append(((values.edge(tin),), pipeline.run(steps, (values.edge(tin),))))
+
+
+def finish(rng, steps, names, name, text):
+    """The description with a remark behind it, in varied words."""
+    if "\n" not in text and text[-1:] in ".!?":
+        trail = pipeline.run(steps, (values.edge(steps[0].op.tin),)) if len(steps[0].op.tin) == 1 else None
+        text += remark(rng, steps, names, repr(trail[-1]) if trail else None)
+    elif steps[0].guard:
+        text += ("\n" if "\n" in text else ".") + remark(rng, steps, names, repr(steps[0].guard[0]))
+    if rng.random() < 0.45:
+        text = vary(rng, text, {name, *names})
+    return text
 
 
 def annotated(steps, args, typed):
@@ -60,6 +88,7 @@ def annotated(steps, args, typed):
 def base(rng, n_steps=None, want_held=False):
     """Steps, names and inputs, before any wording. Some parameters become arguments."""
     steps, found = pipeline.make(rng, n_steps, want_held)
+    guard(rng, steps, found)
     pars = [s for s in steps if s.op.par and s.op.par != "digit"]
     made = [pipeline.VARIABLE[s.op.tout] for s in steps] + ["a", "b"]
     taken = pars[:1] if pars and len(steps[0].op.tin) == 1 and rng.random() < 0.22 else []
@@ -114,7 +143,7 @@ def stub(rng, steps, found, name, args, must_have=None):
     double = rng.random() < 0.25
     chosen = pick_examples(rng, found, rng.choice((1, 2, 2, 2, 3))) if with_examples else []
     examples = [(call(name, f[0], double), quoted(f[1][-1], double)) for f in chosen]
-    text = describe(rng, steps, args)
+    text = finish(rng, steps, args, name, describe(rng, steps, args))
     if not typed and (not examples or rng.random() < 0.45) or rng.random() < 0.15:
         text = given(rng, steps, args, text)
     if rng.random() < 0.06:

@@ -1,12 +1,13 @@
 """Whole transcripts: plan, tool calls with real results, answer. Segments carry whether they are to be learned."""
 import re
+from dataclasses import replace
 from . import execute, pipeline, values
 from .op import OPS
 from .pipeline import Step
 from .request import request
 from .task import base, stub, stub_text
 
-KINDS = (("plain", 0.65), ("bug", 0.20), ("one", 0.15))
+KINDS = (("plain", 0.68), ("bug", 0.17), ("one", 0.15))
 PASS_THOUGHT = "The checks pass."
 COMPARISONS = [(" >= ", " > "), (" > ", " >= "), (" <= ", " < "), (" < ", " <= "), (" == ", " != "), (" != ", " == ")]
 
@@ -20,7 +21,7 @@ def own_check(task):
     """One easy assert for tasks without examples: the emptiest input that runs."""
     steps, tin = task.steps, task.steps[0].op.tin
     ks = tuple(s.k for s in steps if s.argument)
-    simple = {"L": [[], [1], [1, 2], [1, 2, 3]], "W": [[], ["a"], ["a", "b"]], "S": ["", "a", "a b", "1 2"], "I": [0, 1, 2, 3], "D": [{}, {"a": 1}]}
+    simple = {"L": [[], [1], [1, 2], [1, 2, 3]], "W": [[], ["a"], ["a", "b"]], "S": ["", "a", "a b", "1 2"], "I": [0, 1, 2, 3], "D": [{}, {"a": 1}], "M": [[], [[1]], [[1, 2], [3, 4]]]}
     trials = [(v,) for v in simple[tin]] if len(tin) == 1 else list(zip(simple[tin[0]], simple[tin[1]]))
     for args in trials:
         trail = pipeline.run(steps, args)
@@ -45,7 +46,7 @@ def near_operation(rng, steps):
     if not pool:
         return None
     wrong = list(steps)
-    wrong[i] = Step(rng.choice(pool), s.k, s.argument)
+    wrong[i] = Step(rng.choice(pool), s.k, s.argument, s.guard)
     return wrong if bounded(wrong, steps, i) else None
 
 
@@ -60,6 +61,7 @@ def wrong_plan(rng, task):
         if left_out:
             i = rng.choice(left_out)
             steps = [s for j, s in enumerate(task.steps) if j != i]
+            steps[0] = replace(steps[0], guard=task.steps[0].guard)
             if len(steps[0].op.tin) == len(task.steps[0].op.tin) and not any(s.op.limit for s in steps):
                 return solution(task, steps), steps, "A step was missing."
     steps = near_operation(rng, task.steps)

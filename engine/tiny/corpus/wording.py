@@ -13,6 +13,13 @@ FIRST = {"L": ["`{a}`", "{a}", "the list", "the numbers", "the numbers in `{a}`"
          "SS": ["`{a}` and `{b}`", "{a} and {b}", "both strings", "the two strings", "the strings `{a}` and `{b}`", "the two texts", "the strings {a} and {b}"],
          "II": ["`{a}` and `{b}`", "{a} and {b}", "both numbers", "the two numbers", "the numbers `{a}` and `{b}`", "the two given numbers", "the integers {a} and {b}"],
          "WL": ["`{a}` and `{b}`", "{a} and {b}", "the two lists", "both lists"]}
+FIRST |= {"M": ["`{a}`", "{a}", "the matrix", "the matrix `{a}`", "the rows of {a}", "the table", "the table {a}", "the given matrix", "a matrix", "the list of lists", "a list of lists", "the nested list {a}", "a nested list", "the grid", "a grid of numbers"],
+          "DD": ["`{a}` and `{b}`", "{a} and {b}", "both dictionaries", "the two dictionaries", "the dictionaries {a} and {b}", "two dictionaries"],
+          "MM": ["`{a}` and `{b}`", "{a} and {b}", "both matrices", "the two matrices", "the matrices {a} and {b}", "two matrices"]}
+FIRST["L"] += ["an array of integers", "the array", "the elements", "the values", "the sequence of numbers {a}", "the numbers given", "the array `{a}`", "a sequence of numbers", "the input"]
+FIRST["W"] += ["an array of strings", "the array of strings", "the strings given", "the list of strings", "a list of names", "the words in a list"]
+FIRST["S"] += ["the sentence {a}", "the phrase", "a phrase", "the string given", "a piece of text", "the text `{a}`", "the word {a}"]
+FIRST["I"] += ["a positive integer", "a given integer {a}", "the value of {a}", "the whole number {a}"]
 FIRST["L"] += ["a list of integers", "a list of numbers", "a given list of integers", "a list of integers `{a}`", "all numbers in `{a}`", "the integers in the list", "a list", "the list of integers {a}", "the elements of `{a}`"]
 FIRST["W"] += ["a list of words", "a list of strings", "a given list of strings", "a list of words `{a}`", "all words in `{a}`", "the words in the list", "the list of strings {a}", "the strings"]
 FIRST["S"] += ["a string", "a given string", "a text", "a sentence", "a string `{a}`", "the sentence", "the word", "a word", "the input text"]
@@ -26,11 +33,14 @@ LATER = {"L": ["the result", "them", "these numbers", "those", "the numbers", "t
          "W": ["the result", "them", "these words", "those", "the words", "the resulting list", "the resulting words", "these strings", "what you get", "the words you now have"],
          "S": ["the result", "it", "that string", "the resulting text", "the resulting string", "what you get", "this string", "the outcome"],
          "I": ["the result", "it", "that number", "this number", "what you get", "the outcome"],
+         "M": ["the result", "it", "these rows", "the resulting rows", "what you get"],
          "D": ["the result", "it", "that dictionary", "this dictionary", "the resulting dictionary"]}
 INTO = {"L": ["a list of integers", "a list of numbers", "a list of ints", "some numbers", "a list with integers", "a bunch of numbers in a list"],
         "W": ["a list of words", "a list of strings", "some words in a list", "a list of texts"],
         "S": ["a string", "a text", "some text", "a piece of text"], "I": ["an integer", "a number", "a whole number", "an int"],
         "D": ["a dictionary from strings to integers", "a dictionary with string keys and integer values", "a dict of numbers keyed by strings", "a mapping from names to numbers"],
+        "M": ["a list of lists of integers", "a matrix", "a list of rows of numbers", "a matrix given as a list of rows", "a nested list of integers", "a table of numbers"],
+        "DD": ["two dictionaries from strings to integers", "two dictionaries with numbers as values"], "MM": ["two matrices of the same size", "two lists of rows of the same size"],
         "LL": ["two lists of integers", "two lists of numbers", "two lists with integers"], "WW": ["two lists of words", "two lists of strings"], "SS": ["two strings", "two texts"],
         "II": ["two integers", "two numbers", "two ints"], "WL": ["a list of words and a list of numbers", "a list of strings and a list of integers of the same length"]}
 GIVE = ["Return {n}.", "Compute {n}.", "Find {n}.", "Give back {n}.", "Calculate {n}.", "Work out {n}.", "Return {n}", "The function returns {n}.", "It should return {n}.", "Determine {n}.", "The result is {n}.",
@@ -50,10 +60,12 @@ STORIES = {"L": ["We have measured some temperatures.", "A shop keeps its prices
            "W": ["I have a list of names.", "A library stores its labels in `{a}`.", "Some words are given.", "We keep tags in a list.", "`{a}` holds the names of our guests.", "Suppose we have several words.", "A quiz has collected answers."],
            "S": ["A user has typed a text.", "We read one line from a file.", "A message has arrived.", "Someone has entered a name.", "`{a}` is what a user has typed.", "Suppose we have a sentence.", "I have some text."],
            "I": ["A player has thrown the dice.", "Someone picks a number.", "A counter shows a number.", "`{a}` is the number on a ticket.", "Suppose we have a whole number."],
+           "M": ["A board holds numbers in rows.", "`{a}` is a table with rows and columns.", "A matrix is stored as a list of rows."],
            "D": ["A shop keeps its stock in a dictionary.", "We store points by name.", "`{a}` maps names to numbers.", "Suppose we know how many of each thing there are.", "The dictionary holds the score of every player."]}
 SIGNS = {"-": "dash|hyphen|minus sign", "_": "underscore", ",": "comma", ":": "colon", ";": "semicolon", "+": "plus sign", "/": "slash", "*": "star|asterisk", "#": "hash sign", "!": "exclamation mark", "|": "vertical bar|pipe"}
 ONE_OF = {"max": "largest|biggest|highest|greatest|maximum", "min": "smallest|lowest|least|minimum", "first": "first|very first", "last": "last|final", "longest": "longest", "shortest": "shortest",
           "first_w": "first|very first", "last_w": "last|final", "alpha_first": "alphabetically first", "alpha_last": "alphabetically last", "most_common": "most common|most frequent", "common_w": "most common|most frequent"}
+ORDINALS = "first second third fourth fifth sixth seventh eighth ninth".split()
 SPELLED = "zero one two three four five six seven eight nine ten eleven twelve".split()
 
 
@@ -89,6 +101,9 @@ class Words:
             pattern = CHOICE.sub(lambda m: self.rng.choice(m[1].split("|")), pattern, count=1)
         for noun, plurals in NOUNS.items():
             pattern = pattern.replace("{" + noun + "s}", self.rng.choice(plurals.split()))
+        if "{k}-th" in pattern and isinstance(step.k, int) and not step.argument and 1 <= step.k <= 9:
+            which = ORDINALS[step.k - 1] if self.rng.random() < 0.5 else f"{step.k}{'st nd rd'.split()[step.k - 1] if step.k < 4 else 'th'}"
+            pattern = pattern.replace("{k}-th", which)
         text = pattern.replace("{k}", self.parameter(step)).replace("letter the letter", "letter")
         return text.replace("{x}", x)
 
@@ -160,6 +175,9 @@ def clause(rng, steps, names, must_take):
 
 
 def give(words, steps, x):
+    if words.rng.random() < 0.22 and steps[-1].op.tout != "B":
+        text = words.rng.choice(("{n}.", "Return {n}.", "Return {n}.", "Returns {n}.")).replace("{n}", nested(words, steps, x))
+        return text if text.startswith("`") else capital(text)
     forms = TEST_GIVE if steps[-1].op.tout == "B" else GIVE
     return words.rng.choice(forms).replace("{n}", nested(words, steps, x))
 
@@ -183,6 +201,8 @@ def single(words, step):
         return rng.choice(["Return {x}, where {p}.", "The function gets {x}. In the result {p}.", "From {x}, make the result in which {p}."]).replace("{x}", words.first()).replace("{p}", text)
     if not step.op.do or rng.random() < 0.55:
         return give(words, [step], words.first())
+    if rng.random() < 0.3:
+        return capital(words.do(step, words.first())) + "."
     pattern = rng.choice(SINGLE_DO)
     part = words.do(step, words.first())
     return pattern.replace("{d}", capital(part) if pattern.startswith("{d}") else part)
@@ -208,7 +228,65 @@ def mixed(words, steps):
     return head + " " + rng.choice(["Then return ", "Return ", "The result is ", "Finally give back ", "Now compute ", "After that, return ", "At the end return ", "The answer is then "]) + tail + "."
 
 
+SYNONYMS = {"numbers": "integers values elements", "number": "integer value", "integers": "numbers ints", "list": "array list sequence", "string": "text", "text": "string", "largest": "biggest maximum greatest highest", "smallest": "minimum lowest",
+            "return": "output give produce", "returns": "gives produces outputs", "whether": "if", "each": "every", "every": "each", "remove": "delete drop", "count": "tally count", "find": "determine locate get", "occurs": "appears", "occurrences": "appearances", "contains": "includes has", "compute": "calculate determine", "calculate": "compute find",
+            "given": "provided", "duplicates": "repeats", "dictionary": "dict mapping", "reversed": "backwards", "sum": "total", "total": "sum", "different": "distinct unique", "distinct": "different unique", "function": "method",
+            "keep": "retain leave", "elements": "items entries", "items": "elements", "check": "test determine", "second": "2nd", "equal": "identical", "sort": "order arrange", "create": "build make", "make": "create build", "index": "position",
+            "indices": "positions", "multiply": "multiply", "joined": "concatenated", "join": "concatenate combine", "smaller": "less", "greater": "larger bigger", "larger": "greater", "position": "index"}
+WORD = re.compile(r"(?<![\w`'\"/])[A-Za-z]+(?![\w`'\"(/])")
+
+
+def vary(rng, text, protected, share=0.3):
+    """The text with some words exchanged for others of the same meaning, names and literals left alone."""
+    def other(m):
+        found = SYNONYMS.get(m[0].lower())
+        if not found or m[0] in protected or rng.random() > share:
+            return m[0]
+        word = rng.choice(found.split())
+        return capital(word) if m[0][0].isupper() else word
+    return re.sub(r"\b([Aa]) (?=[aeiou])", lambda m: m[1] + "n ", WORD.sub(other, text))
+
+
+NOUN_OF = {"L": "list list list array", "W": "list list", "S": "string text string", "D": "dictionary dict", "M": "matrix list table"}
+ON_EMPTY = ["If the {n} is empty, return {r}.", "Return {r} for an empty {n}.", "Return {r} if the {n} is empty.", "For an empty {n}, return {r}.", "An empty {n} gives {r}.", "If there are no elements, return {r}.", "When the {n} is empty the result is {r}.",
+            "If `{a}` is empty, return {r}.", "If {a} is empty the function returns {r}.", "The {n} may be empty; then return {r}.", "Empty input gives {r}.", "Should the {n} be empty, the answer is {r}."]
+NEVER_EMPTY = ["You may assume that the {n} is not empty.", "The {n} is never empty.", "The {n} has at least one element.", "Assume the {n} is not empty.", "The input is not empty."]
+REMARKS = ["Do not change the input.", "The input stays unchanged.", "Only valid input is given.", "The function should work for all inputs of this kind.", "Return the result; do not print it.", "Use only the standard library.", "It should work for any {n}."]
+
+
+def remark(rng, steps, names, on_empty):
+    """A sentence behind the description: what an empty input gives, or something that changes nothing.  `on_empty`: the result as text, or None."""
+    nouns = NOUN_OF.get(steps[0].op.tin)
+    if not nouns:
+        return ""
+    fill = lambda s: " " + s.replace("{n}", rng.choice(nouns.split())).replace("{r}", f"`{on_empty}`" if rng.random() < 0.2 else str(on_empty)).replace("{a}", names[0])
+    usable = [s for s in ON_EMPTY if names[0] or "{a}" not in s]
+    if steps[0].guard:
+        return fill(rng.choice(usable))
+    kind = rng.random()
+    if kind < 0.07 and on_empty is not None:
+        return fill(rng.choice(usable))
+    if kind < 0.12 and on_empty is None:
+        return fill(rng.choice(NEVER_EMPTY))
+    return fill(rng.choice(REMARKS)) if 0.12 < kind < 0.16 else ""
+
+
+def restyle(rng, text):
+    """Now and then in the style of a docstring that tells what the function does: "Returns the sum ..." """
+    head, _, rest = text.partition(" ")
+    if rng.random() < 0.18 and head in COMMANDS and " and " not in text and "\n" not in text and ". " not in text:
+        return third_person(head.lower()).strip().capitalize() + " " + rest
+    return text
+
+
+COMMANDS = set("Return Compute Find Calculate Determine Count Remove Keep Sort Check Get Convert Replace Add Sum Multiply Join Split Reverse List Take Make Turn Capitalize Select Group Merge Double Square Test Tell Produce Swap Rotate Drop Delete Filter".split())
+
+
 def describe(rng, steps, names):
+    return restyle(rng, in_words(rng, steps, names))
+
+
+def in_words(rng, steps, names):
     """The task in words."""
     words = Words(rng, names, steps[0].op.tin)
     if len(steps) == 1:

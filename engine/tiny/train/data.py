@@ -8,20 +8,22 @@ import torch
 class Corpus:
     """`name`.tokens, .mask and .starts in a folder, handed out one after another; the order changes with every epoch.
 
-    A share `short` of the transcripts ends after the first assistant turn that has a loss: the plan and the code are
-    what takes long to learn, while what follows is mostly the same code again.
+    A share `plans` of the transcripts ends after the first plan, if it is to be learned, and a share `short` after the
+    first assistant turn that has a loss: understanding the task takes longest to learn, the code less, while what
+    follows is mostly the same code again.
     """
 
-    def __init__(self, folder, name, seed=1, short=0.0):
+    def __init__(self, folder, name, seed=1, short=0.0, plans=0.0):
         load = lambda ext, t: np.fromfile(os.path.join(folder, f"{name}.{ext}"), t)
         self.tokens, self.mask, starts = load("tokens", np.uint16), load("mask", np.uint8), load("starts", np.int64)
         if starts[-1] != len(self.tokens):
             starts = np.append(starts, len(self.tokens))
         self.starts, self.seed, self.position = starts, seed, 0
-        self.epoch, self.order, self.short = -1, None, short
-        if short:
+        self.epoch, self.order, self.short, self.plans = -1, None, short, plans
+        if short or plans:
             with open(os.path.join(folder, "tokenizer.json"), encoding="utf-8") as f:
-                self.end = json.load(f)["special"]["<|im_end|>"]
+                special = json.load(f)["special"]
+            self.end, self.planned = special["<|im_end|>"], special["</think>"]
 
     def __len__(self):
         return len(self.starts) - 1
@@ -34,11 +36,15 @@ class Corpus:
         i = self.order[at]
         s = slice(self.starts[i], self.starts[i + 1])
         tokens, mask = self.tokens[s], self.mask[s]
-        if self.position * 2654435761 % 2 ** 32 < self.short * 2 ** 32:      # a fixed scattered choice
+        draw = self.position * 2654435761 % 2 ** 32 / 2 ** 32                # a fixed scattered choice
+        n = len(tokens)
+        if draw < self.plans:
+            at = np.flatnonzero(tokens == self.planned)[0]
+            n = at + 3 if mask[at] else n                                    # with the first token of what follows
+        elif draw < self.plans + self.short:
             n = np.flatnonzero((tokens == self.end) & (mask > 0))[0] + 2     # with the line feed behind it
-            tokens, mask = tokens[:n], mask[:n]
         self.position += 1
-        return tokens, mask
+        return tokens[:n], mask[:n]
 
     def row(self, length):
         """Transcripts one after another, cut at `length` + 1 (one more, for the last target)."""

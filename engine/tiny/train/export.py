@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checkpoint -> GGUF file of architecture qwen35moe, trunk and draft layer.
+"""Checkpoint -> GGUF file of architecture qwen35moe, trunk and draft layer; and back, to go on training.
 
     export.py CHECKPOINT.pt TOKENIZER.json OUT.gguf [--quant f32|q8_0]
 """
@@ -48,6 +48,19 @@ def arrays(c, params):
 
 def export(path, config, params, tokenizer, quant):
     gguf.write(path, metadata(config, tokenizer, quant), arrays(config, params), quant)
+
+
+def load(path, c, params):
+    """Fills parameters of the shape `c` with those of a GGUF file; returns its tokenizer in the form of tokenizer.json."""
+    meta, tensors = gguf.read(path)
+    for name, shape in shapes(c).items():
+        x = torch.from_numpy(tensors[name])
+        if tuple(x.shape) != tuple(shape):
+            raise ValueError(f"{path}: {name} has the shape {tuple(x.shape)}, not {tuple(shape)}")
+        params[name].data.copy_(torch.log(-x) if name.endswith("ssm_a") else x)
+    tokens, types = meta["tokenizer.ggml.tokens"], meta["tokenizer.ggml.token_type"]
+    return {"tokens": tokens, "merges": meta["tokenizer.ggml.merges"], "token_type": types,
+            "special": {t: i for i, (t, k) in enumerate(zip(tokens, types)) if k != 1}}
 
 
 def main():

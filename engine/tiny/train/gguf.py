@@ -1,4 +1,4 @@
-"""A writer for GGUF version 3: metadata, then tensors as F32 or Q8_0, little endian, aligned to 32 bytes."""
+"""GGUF version 3, written and read: metadata, then tensors as F32 or Q8_0, little endian, aligned to 32 bytes."""
 import os
 import struct
 import numpy as np
@@ -59,3 +59,60 @@ def write(path, meta, tensors, quant="f32"):
         f.write(head + bytes(-len(head) % ALIGN))
         f.writelines(blobs)
     os.replace(path + ".part", path)
+
+
+class Reader:
+    """A cursor over the bytes of a file."""
+
+    PLAIN = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def unpack(self, form):
+        v = struct.unpack_from(form, self.data, self.at)
+        self.at += struct.calcsize(form)
+        return v
+
+    def text(self):
+        (n,) = self.unpack("<Q")
+        self.at += n
+        return self.data[self.at - n:self.at].decode()
+
+    def value(self, k):
+        if k == 8:
+            return self.text()
+        if k == 9:
+            k, n = self.unpack("<IQ")
+            return [self.value(k) for _ in range(n)]
+        return self.unpack(self.PLAIN[k])[0]
+
+
+def read(path):
+    """Metadata, and tensors by name as f32 arrays (rows, columns): only the two types that `write` knows."""
+    with open(path, "rb") as f:
+        r = Reader(f.read())
+    magic, version, n_tensors, n_meta = r.unpack("<4sIQQ")
+    if magic != b"GGUF" or version != 3:
+        raise ValueError(f"{path} is no GGUF file of version 3")
+    meta = {}
+    for _ in range(n_meta):
+        key = r.text()
+        meta[key] = r.value(*r.unpack("<I"))
+    infos = []
+    for _ in range(n_tensors):
+        name = r.text()
+        dims = r.unpack(f"<{r.unpack('<I')[0]}Q")
+        infos.append((name, dims[::-1], *r.unpack("<IQ")))
+    base, tensors = r.at + -r.at % ALIGN, {}
+    for name, shape, form, offset in infos:
+        count = int(np.prod(shape))
+        if form == Q8_0:
+            blocks = np.frombuffer(r.data, np.dtype([("scale", "<f2"), ("q", "i1", 32)]), count // 32, base + offset)
+            x = blocks["scale"].astype(np.float32)[:, None] * blocks["q"]
+        elif form == F32:
+            x = np.frombuffer(r.data, "<f4", count, base + offset)
+        else:
+            raise ValueError(f"{path}: {name} has type {form}, neither F32 nor Q8_0")
+        tensors[name] = x.reshape(shape).astype(np.float32)
+    return meta, tensors

@@ -13,7 +13,7 @@ def parts(name, config):
 
 def orthogonal(g, steps=5):
     """Newton-Schulz iteration on a batch of matrices [b, rows, columns], rows <= columns."""
-    x = g.bfloat16()
+    x = g.bfloat16() if g.is_cuda else g
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         a = x @ x.mT

@@ -22,7 +22,7 @@ import torch
 import torch._dynamo
 import torch.distributed as dist
 import data
-from export import export
+from export import export, load
 from model import Config, Model, Stream, init
 from muon import Optimiser
 
@@ -35,19 +35,28 @@ def arguments():
     a.add_argument("--minutes", type=float, default=100), a.add_argument("--draft-minutes", type=float, default=12)
     a.add_argument("--deadline", help="HH:MM; ends the trunk then, in place of --minutes")
     a.add_argument("--draft-deadline", help="HH:MM; ends the draft layer")
+    a.add_argument("--init", help="GGUF file to start from when there is no checkpoint; same shape, same vocabulary")
     a.add_argument("--phase", choices=PHASES + ("both",), default="both")
     a.add_argument("--processes", type=int, default=1 if torch.cuda.is_available() else 2)
     a.add_argument("--rows", type=int, default=4, help="of all processes together"), a.add_argument("--length", type=int, default=1024)
     a.add_argument("--lr-muon", type=float, default=0.02), a.add_argument("--lr-adam", type=float, default=3e-3)
     a.add_argument("--decay", type=float, default=0.5, help="share of the time in which the learning rate falls")
+    a.add_argument("--warm", type=float, default=0.02, help="share of the time in which it rises")
     a.add_argument("--prefix-share", type=float, default=0.3, help="share of steps that begin with the system prompt, before the last --prefix-end of the time")
     a.add_argument("--prefix-end", type=float, default=0.15)
     a.add_argument("--short", type=float, default=0.8, help="share of transcripts cut after their first learned turn")
+    a.add_argument("--plans", type=float, default=0.0, help="share of transcripts cut after their first plan")
     a.add_argument("--balance", type=float, default=0.01), a.add_argument("--seed", type=int, default=1)
     a.add_argument("--threads", type=int, default=1, help="of each process"), a.add_argument("--save-minutes", type=float, default=5)
     a.add_argument("--eval-steps", type=int, default=150), a.add_argument("--export-below", type=float, default=1.0)
     a.add_argument("--no-compile", action="store_true"), a.add_argument("--ff", type=int, default=128), a.add_argument("--experts", type=int, default=4)
     return a.parse_args()
+
+
+def working_type():
+    """bf16 where the machine multiplies it, else f32: emulated bf16 is several times slower."""
+    fast = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
 
 
 def seconds_until(clock):
@@ -56,7 +65,7 @@ def seconds_until(clock):
     return (now.replace(hour=h, minute=m, second=0, microsecond=0) - now).total_seconds()
 
 
-def rate(done, decay, warm=0.02):
+def rate(done, decay, warm):
     """Learning rate factor at a share `done` of the time."""
     return min(1, (done + 1e-3) / warm, max(0, 1 - done) / decay)
 
@@ -110,8 +119,10 @@ class Trainer:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.c = Config(ff=a.ff, experts=a.experts)
         self.params = init(self.c, a.seed, self.device)
-        self.model = Model(self.c, self.params, torch.bfloat16, not a.no_compile)
-        self.corpus, self.val = data.Corpus(a.out, "train", a.seed, a.short), data.Corpus(a.out, "val", a.seed)
+        if a.init:
+            self.start_from(a.init)
+        self.model = Model(self.c, self.params, working_type(), not a.no_compile)
+        self.corpus, self.val = data.Corpus(a.out, "train", a.seed, a.short, a.plans), data.Corpus(a.out, "val", a.seed)
         self.prefix = data.prefix(a.out)
         self.streams = {}
         self.phase, self.step, self.seen, self.used, self.last_val = "trunk", 0, 0, 0.0, None
@@ -122,6 +133,12 @@ class Trainer:
         self.stop = False
         if self.group.rank == 0:
             signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stop", True))
+
+    def start_from(self, path):
+        with open(os.path.join(self.a.out, "tokenizer.json"), encoding="utf-8") as f:
+            ours = json.load(f)
+        if load(path, self.c, self.params)["tokens"] != ours["tokens"]:
+            raise SystemExit(f"{path} has another vocabulary than the corpus in {self.a.out}")
 
     def names(self):
         own = f"blk.{self.c.layers}."
@@ -213,7 +230,7 @@ class Trainer:
     def train_step(self, done):
         """One step at a share `done` of the time; returns what is worth printing."""
         a = self.a
-        lr = rate(done, a.decay)
+        lr = rate(done, a.decay, a.warm)
         # The draw depends on the step alone, so that a continued run sees the same.
         share = 1 if self.phase == "draft" or done > 1 - a.prefix_end else a.prefix_share
         with_prefix = torch.rand(1, generator=torch.Generator().manual_seed(a.seed * 1000003 + self.step)).item() < share
