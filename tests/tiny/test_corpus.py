@@ -151,14 +151,29 @@ def thirteen_grams(text):
     return {tuple(words[i:i + 13]) for i in range(len(words) - 12)}
 
 
+def own_grams(sample):
+    own = set()
+    for task, _, segments in sample:
+        own |= thirteen_grams("".join(s for s, _ in segments))
+    return own
+
+
+@pytest.mark.parametrize("path", ["humaneval/mini.jsonl", "engine/tiny/wording.jsonl"])
+def test_no_thirteen_words_in_a_row_come_from_tasks_that_measure(sample, path):
+    own = own_grams(sample)
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        rows = list(map(json.loads, f))
+    assert len(rows) > 40
+    for row in rows:
+        assert not own & thirteen_grams(row["prompt"] + row["canonical_solution"]), row["task_id"]
+
+
 def test_no_thirteen_words_in_a_row_come_from_humaneval(sample):
     path = os.environ.get("QAGENT_HUMANEVAL")
     if not path:
         print("SKIPPED: set QAGENT_HUMANEVAL to a HumanEval .jsonl.gz to compare with it", file=sys.stderr)
         pytest.skip("QAGENT_HUMANEVAL is not set")
-    own = set()
-    for task, _, segments in sample:
-        own |= thirteen_grams("".join(s for s, _ in segments))
+    own = own_grams(sample)
     with gzip.open(path, "rt") as f:
         for row in map(json.loads, f):
             assert not own & thirteen_grams(row["prompt"] + row["canonical_solution"]), row["task_id"]

@@ -9,7 +9,7 @@ HELD_OUT_PERCENT = 12
 LARGEST = 10 ** 6
 START = {"L": 0.32, "W": 0.14, "S": 0.23, "I": 0.13, "D": 0.05, "M": 0.03, "2": 0.10}
 STEPS = ((1, 0.50), (2, 0.37), (3, 0.13))
-ALONE, AMONG_OTHERS = 1.6, 0.5      # weight of everyday operations as the only step, and as one of several
+ALONE, AMONG_OTHERS = 1.6, 0.2      # weight of everyday operations as the only step, and as one of several
 BY_INPUT = {}
 for _op in OPS.values():
     BY_INPUT.setdefault(_op.tin if len(_op.tin) == 1 else "2", []).append(_op)
