@@ -21,6 +21,7 @@ static const struct {
     {"run",      run_code_main, "run Python in the jail that the model's code runs in"             },
     {"complete", complete_main, "plain completion of a prompt"                                     },
     {"bench",    bench_main,    "prefill and decode speed, against the limits of this machine"     },
+    {"plan",     plan_main,     "what a model takes of this machine, before it is loaded"          },
     {"inspect",  inspect_main,  "metadata and tensors of a GGUF file"                              },
     {"tokens",   tokens_main,   "text to token ids and back"                                       },
     {"logits",   logits_main,   "raw logits for a list of token ids"                               },

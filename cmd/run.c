@@ -58,10 +58,8 @@ static void on_bus_error(int sig)
     _exit(EXIT_MODEL);
 }
 
-int run_open_engine(struct engine **out, const struct model_opts *o, bool is_quiet)
+struct engine_opts run_engine_opts(const struct model_opts *o)
 {
-    struct err e = {0};
-    struct bar bar = {.start_s = clock_now_s()};
     struct engine_opts eo = engine_opts_default();
     eo.model_path = o->model;
     if (!o->model) {
@@ -73,18 +71,41 @@ int run_open_engine(struct engine **out, const struct model_opts *o, bool is_qui
     eo.kv_v = o->kv_v;
     eo.want_mmap = o->want_mmap;
     eo.trace = o->trace;
-    if (o->want_mmap) signal(SIGBUS, on_bus_error);
     eo.want_draft = o->n_draft != 0;
+    eo.expect.cap_tokens = o->ctx_tokens;
+    eo.expect.n_draft = run_n_draft(o);
+    return eo;
+}
+
+static int open_with(struct engine **out, const struct engine_opts *eo)
+{
+    struct err e = {0};
+    if (eo->want_mmap) signal(SIGBUS, on_bus_error);
+    const enum status st = engine_open(out, eo, &e);
+    const struct bar *bar = eo->progress.ctx;
+    if (bar && bar->is_drawn) fputs("\r\033[K", stderr);
+    if (st == QA_E_STOP) return cmd_stop ? cmd_stop : EXIT_INTERRUPTED;
+    if (st == QA_E_USAGE) return cmd_fail(EXIT_USAGE, &e);
+    return st ? cmd_fail(EXIT_MODEL, &e) : EXIT_OK;
+}
+
+int run_open_engine(struct engine **out, const struct model_opts *o, bool is_quiet)
+{
+    struct bar bar = {.start_s = clock_now_s()};
+    struct engine_opts eo = run_engine_opts(o);
     if (!is_quiet && isatty(STDERR_FILENO)) {
         eo.progress = (struct engine_progress){.report = draw_bar, .ctx = &bar};
     }
-    const enum status st = engine_open(out, &eo, &e);
-    if (bar.is_drawn) fputs("\r\033[K", stderr);
-    if (st == QA_E_STOP) return cmd_stop ? cmd_stop : EXIT_INTERRUPTED;
-    if (st == QA_E_USAGE) return cmd_fail(EXIT_USAGE, &e);
-    if (st) return cmd_fail(EXIT_MODEL, &e);
-    if (!is_quiet) announce(engine_info(*out), !o->model);
-    return EXIT_OK;
+    const int code = open_with(out, &eo);
+    if (!code && !is_quiet) announce(engine_info(*out), !o->model);
+    return code;
+}
+
+int run_open_text(struct engine **out, const struct model_opts *o)
+{
+    struct engine_opts eo = run_engine_opts(o);
+    eo.is_text_only = true;
+    return open_with(out, &eo);
 }
 
 struct sampling run_sampling(const struct model_opts *o)

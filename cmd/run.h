@@ -6,10 +6,18 @@
 #include "cmd/opt.h"
 #include "engine/engine.h"
 
+/* Context that memory is checked for when the user gave none. */
+enum { RUN_CTX = 32768 };
+
+/* What the options say of the engine.  The memory check counts one session of --ctx. */
+struct engine_opts run_engine_opts(const struct model_opts *o);
+
 /* Open the engine the options ask for (the embedded model when none), with a
  * progress bar on a terminal and one line about what was loaded on stderr unless
  * `is_quiet`.  Returns 0, or the exit code after the error was printed. */
 int run_open_engine(struct engine **out, const struct model_opts *o, bool is_quiet);
+/* The same for text alone: the tokenizer, no weights. */
+int run_open_text(struct engine **out, const struct model_opts *o);
 
 /* Sampling defaults of the model card (thinking, precise coding: 0.6 / 0.95 / 20)
  * with what the user gave laid over them. */

@@ -169,7 +169,7 @@ int tokens_main(int argc, char **argv)
         code = cmd_stop ? cmd_stop : cmd_fail(EXIT_USAGE, &e);
         goto out;
     }
-    code = run_open_engine(&g, &o.model, true);
+    code = run_open_text(&g, &o.model);
     if (code) goto out;
     const enum status st = work(&o, g, str_buf_str(&input), &e);
     if (st) code = cmd_fail(st == QA_E_USAGE ? EXIT_USAGE : EXIT_INTERNAL, &e);

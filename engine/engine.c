@@ -4,6 +4,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/cpu.h"
 #include "engine/hash.h"
+#include "engine/plan.h"
 #include "engine/session.h"
 #include "engine/tokenizer.h"
 #include "engine/trace.h"
@@ -101,15 +102,36 @@ static void fill_info(struct engine *g, double start_s)
     i->load_s = clock_now_s() - start_s;
 }
 
-static enum status open_parts(struct engine *g, const struct engine_opts *o, struct err *e)
+/* What takes no memory to speak of: which kernels, what the file says, its tokenizer. */
+static enum status open_light(struct engine *g,
+                              const struct ops **ops,
+                              const struct engine_opts *o,
+                              struct err *e)
 {
     enum status st = open_file(g, o, e);
-    if (st) return st;
-    const struct ops *ops = NULL;
-    st = find_ops(&ops, o->kernels, e);
+    if (!st) st = find_ops(ops, o->kernels, e);
     if (st) return st;
     g->info.n_threads = o->n_threads > 0 ? o->n_threads : cpu_n_cores();
-    if (ops->max_threads) g->info.n_threads = QA_MIN(g->info.n_threads, ops->max_threads);
+    if ((*ops)->max_threads) g->info.n_threads = QA_MIN(g->info.n_threads, (*ops)->max_threads);
+    return tokenizer_open_gguf(&g->tokenizer, g->file, e);
+}
+
+static enum status check_memory(struct engine *g,
+                                const struct ops *ops,
+                                const struct engine_opts *o,
+                                struct err *e)
+{
+    struct engine_plan p;
+    const enum status st = plan_make(&p, g->file, g->tokenizer, ops, g->info.n_threads, o, e);
+    return st ? st : engine_plan_check(&p, e);
+}
+
+static enum status open_parts(struct engine *g, const struct engine_opts *o, struct err *e)
+{
+    const struct ops *ops = NULL;
+    enum status st = open_light(g, &ops, o, e);
+    if (!st && !o->is_text_only) st = check_memory(g, ops, o, e);
+    if (st) return st;
     st = ops->open(&g->dev, &(struct device_opts){.n_threads = g->info.n_threads}, e);
     if (st) return st;
     g->ops = ops; /* from here on close() releases through it */
@@ -118,10 +140,8 @@ static enum status open_parts(struct engine *g, const struct engine_opts *o, str
     if (st) return st;
     st = model_open(&g->m, g->file, g->ops, g->dev, o->want_draft, e);
     if (st) return st;
-    st = tokenizer_open_gguf(&g->tokenizer, g->file, e);
-    if (st) return st;
     st = cache_plan(&g->plan, g->m, o->kv_k, o->kv_v, e);
-    if (st) return st;
+    if (st || o->is_text_only) return st;
     st = forward_open(&g->f, g->m, o->kv_k, o->kv_v, PAGE_TOKENS, e);
     if (st) return st;
     st = sched_open(&g->sched, g->f, e);
@@ -133,20 +153,41 @@ static enum status open_parts(struct engine *g, const struct engine_opts *o, str
     return st;
 }
 
+/* The file's own errors name it already, and a wrong option is not its fault. */
+static enum status name_model(const struct engine *g,
+                              const struct engine_opts *o,
+                              enum status st,
+                              struct err *e)
+{
+    if (!g->file || st == QA_E_USAGE) return st;
+    return err_wrap(e, st, "cannot use model '%s'",
+                    o->model_path ? o->model_path : "(embedded)");
+}
+
+enum status engine_plan(struct engine_plan *p, const struct engine_opts *o, struct err *e)
+{
+    struct engine *g = calloc(1, sizeof *g);
+    if (!g) return err_set(e, QA_E_NOMEM, "no memory for the engine");
+    pthread_mutex_init(&g->costs_lock, NULL);
+    const struct ops *ops = NULL;
+    enum status st = open_light(g, &ops, o, e);
+    if (!st) st = plan_make(p, g->file, g->tokenizer, ops, g->info.n_threads, o, e);
+    if (st) st = name_model(g, o, st, e);
+    engine_close(g);
+    return st;
+}
+
 enum status engine_open(struct engine **out, const struct engine_opts *o, struct err *e)
 {
     const double start_s = clock_now_s();
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_set(e, QA_E_NOMEM, "no memory for the engine");
     pthread_mutex_init(&g->costs_lock, NULL);
-    const enum status st = open_parts(g, o, e);
+    enum status st = open_parts(g, o, e);
     if (st) {
-        /* The file's own errors name it already, and a wrong option is not its fault. */
-        const bool is_about_content = g->file && st != QA_E_USAGE;
+        st = name_model(g, o, st, e);
         engine_close(g);
-        if (!is_about_content) return st;
-        return err_wrap(e, st, "cannot use model '%s'",
-                        o->model_path ? o->model_path : "(embedded)");
+        return st;
     }
     fill_info(g, start_s);
     g->costs = spec_costs_guess(g->m);

@@ -58,7 +58,14 @@ struct engine_opts {
     bool want_mmap;        /* map the file: the page cache holds the weights           */
     enum trace_mode trace; /* see engine_verb()                                    */
     bool want_draft;       /* load the draft layer when the file has one           */
+    bool is_text_only;     /* tokenizer alone: no weights are read, no session can open  */
     struct engine_progress progress;
+    /* What will be opened, for the memory check before the weights are read.  Zeros: one
+     * session of few tokens, without marks. */
+    struct {
+        int64_t cap_tokens;
+        int n_draft, n_sessions, n_marks;
+    } expect;
 };
 struct engine_opts engine_opts_default(void); /* f16 KV, draft wanted, not mapped */
 
@@ -305,5 +312,47 @@ enum status engine_raw(struct engine *g,
                        size_t step,
                        const struct raw_outputs *out,
                        struct err *e) MUST_USE;
+
+/* ---- plan --------------------------------------------------------------- */
+
+/* What a model takes, by part.  Weights come first, as stored in the file. */
+enum plan_part {
+    PLAN_DENSE,
+    PLAN_EXPERTS,
+    PLAN_EMBEDDING,
+    PLAN_HEAD, /* 0: the embedding is the head                                   */
+    PLAN_DRAFT,
+    PLAN_VECTORS, /* what follows is taken beside the file's bytes                */
+    PLAN_KV,
+    PLAN_STATE,
+    PLAN_MARKS,
+    PLAN_ACTIVATIONS,
+    PLAN_LOGITS,
+    PLAN_SCRATCH,
+    PLAN_TOKENIZER,
+    PLAN_PROGRAM, /* resident before anything is loaded                          */
+    PLAN_PARTS
+};
+const char *plan_part_name(enum plan_part part);
+
+/* All in bytes of RAM.  (A device's memory will be a second column of `bytes`.) */
+struct engine_plan {
+    uint64_t bytes[PLAN_PARTS];
+    uint64_t needed; /* anonymous memory: all parts, without mapped weights           */
+    uint64_t mapped; /* weights that the page cache may hold, or drop                  */
+    uint64_t free;   /* UINT64_MAX: unknown                                           */
+    uint64_t kv_bytes[KV_TYPE_COUNT]; /* if both K and V had this type; 0: not supported */
+    uint64_t n_params;
+    int64_t n_ctx;
+    int n_sessions, n_marks;
+    bool has_draft;
+};
+/* What engine_open(o) and the sessions of o->expect will take.  Reads metadata alone. */
+enum status engine_plan(struct engine_plan *p,
+                        const struct engine_opts *o,
+                        struct err *e) MUST_USE;
+/* QA_E_NOMEM, with needed and free bytes in the text, when p does not fit;
+ * engine_open() refuses the same before it reads a weight. */
+enum status engine_plan_check(const struct engine_plan *p, struct err *e) MUST_USE;
 
 #endif

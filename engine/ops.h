@@ -258,6 +258,8 @@ struct ops {
     /* Memory.  Only these can fail. */
     enum status (*open)(struct device **out, const struct device_opts *o, struct err *e);
     void (*close)(struct device *d); /* NULL is fine */
+    /* Bytes that reserve(n) takes with that many threads. */
+    size_t (*scratch_bytes)(int n_threads, const struct device_needs *n);
     /* Make scratch memory large enough; may be called again with larger needs. */
     enum status (*reserve)(struct device *d, const struct device_needs *n, struct err *e);
     /* Zeroed memory of the device, 64-byte aligned; NULL when there is none. */

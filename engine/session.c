@@ -145,6 +145,7 @@ enum status session_open(struct session **out,
 {
     enum status st = check_opts(o, e);
     if (st) return st;
+    if (!g->f) return err_set(e, QA_E_USAGE, "the model was opened for its text alone");
     struct session *s = calloc(1, sizeof *s);
     if (!s) return err_set(e, QA_E_NOMEM, "no memory for a session");
     const int64_t step = o->step_tokens ? o->step_tokens : STEP_TOKENS;

@@ -322,6 +322,13 @@ enum status tokenizer_open(struct tokenizer **out,
     return QA_OK;
 }
 
+size_t tokenizer_bytes(const struct tokenizer *t)
+{
+    return sizeof *t + t->start[t->n_tokens] + (t->n_tokens + 1) * sizeof *t->start +
+           t->n_tokens * sizeof *t->kinds + (t->text_mask + 1) * sizeof *t->by_text +
+           (t->merge_mask + 1) * sizeof *t->merges + (t->n_added + 1) * sizeof *t->added;
+}
+
 void tokenizer_close(struct tokenizer *t)
 {
     if (!t) return;

@@ -61,7 +61,8 @@ enum status tokenizer_open(struct tokenizer **out,
 enum status tokenizer_open_gguf(struct tokenizer **out,
                                 const struct gguf *g,
                                 struct err *e) MUST_USE;
-void tokenizer_close(struct tokenizer *t); /* NULL is fine */
+size_t tokenizer_bytes(const struct tokenizer *t); /* memory that it holds */
+void tokenizer_close(struct tokenizer *t);         /* NULL is fine */
 
 int tokenizer_n_tokens(const struct tokenizer *t);
 

@@ -69,30 +69,36 @@ fail:
     return st;
 }
 
-/* Zeroed, on its own cache lines; remembers a failure in *is_ok. */
-static void *grab(bool *is_ok, size_t n, size_t each)
+/* Memory being taken: whether all of it was there, and how much.  Dry: only counted. */
+struct tally {
+    bool has_failed, is_dry;
+    size_t n_bytes;
+};
+
+/* Zeroed, on its own cache lines; remembers a failure. */
+static void *grab(struct tally *t, size_t n, size_t each)
 {
     size_t bytes;
     void *p = NULL;
     if (size_mul_ok(n, each, &bytes) && size_add_ok(bytes, 127, &bytes)) {
         bytes = bytes / 64 * 64; /* whole alignments, at least one */
+        t->n_bytes += bytes;
+        if (t->is_dry) return NULL;
         p = aligned_alloc(64, bytes);
     }
     if (p) {
         memset(p, 0, bytes);
     } else {
-        *is_ok = false;
+        t->has_failed = true;
     }
     return p;
 }
 
-static bool act_init(struct act *a, size_t n_values)
+static void act_init(struct act *a, size_t n_values, struct tally *t)
 {
-    bool is_ok = true;
-    a->code = grab(&is_ok, n_values, sizeof *a->code);
-    a->scale = grab(&is_ok, n_values / ACT_BLOCK + 1, sizeof *a->scale);
-    a->sum = grab(&is_ok, n_values / ACT_BLOCK + 1, sizeof *a->sum);
-    return is_ok;
+    a->code = grab(t, n_values, sizeof *a->code);
+    a->scale = grab(t, n_values / ACT_BLOCK + 1, sizeof *a->scale);
+    a->sum = grab(t, n_values / ACT_BLOCK + 1, sizeof *a->sum);
 }
 
 /* Eight rows (one block) of a session as long as it gets must fit. */
@@ -104,51 +110,70 @@ static size_t attn_floats(const struct device_needs *n)
     return QA_MAX(per_row * 8, QA_MIN(whole_step, ATTN_SCRATCH_FLOATS));
 }
 
-static enum status device_reserve(struct device *d,
-                                  const struct device_needs *needs,
-                                  struct err *e)
+/* All scratch memory of d, which holds none, for `needs`. */
+static void scratch_take(struct device *d,
+                         const struct device_needs *needs,
+                         int n_threads,
+                         struct tally *t)
 {
     const int inner = (needs->max_inner + ACT_BLOCK - 1) / ACT_BLOCK * ACT_BLOCK;
     const size_t n_rows = (size_t)needs->n_rows, max_inner = (size_t)inner;
     const size_t n_pairs = n_rows * ((size_t)needs->n_used + 1);
     const size_t max_cols = (size_t)needs->max_cols, n_experts = (size_t)needs->n_experts;
-    bool is_ok = true;
 
-    scratch_release(d);
     d->needs = *needs;
     d->needs.max_inner = inner;
     d->panel_bytes = QA_MAX((size_t)PANEL_BYTES, PANEL_ROW_BYTES(QA_MAX(max_cols, max_inner)));
-    for (int i = 0; i < pool_n_threads(d->pool); i++) {
-        d->threads[i].panel = grab(&is_ok, d->panel_bytes, 1);
-        d->threads[i].tile = grab(&is_ok, TILE_FLOATS, sizeof(float));
+    for (int i = 0; i < n_threads; i++) {
+        struct thread_scratch *own = t->is_dry ? &(struct thread_scratch){0} : &d->threads[i];
+        own->panel = grab(t, d->panel_bytes, 1);
+        own->tile = grab(t, TILE_FLOATS, sizeof(float));
     }
-    is_ok &= act_init(&d->act, n_rows * max_cols);
-    is_ok &= act_init(&d->inner, n_pairs * max_inner);
-    d->gate = grab(&is_ok, n_pairs * max_inner, sizeof *d->gate);
-    d->up = grab(&is_ok, n_pairs * max_inner, sizeof *d->up);
-    d->logits = grab(&is_ok, n_rows * n_experts, sizeof *d->logits);
-    d->counting = grab(&is_ok, n_pairs, sizeof *d->counting);
-    d->pair_row = grab(&is_ok, n_pairs, sizeof *d->pair_row);
-    d->pair_share = grab(&is_ok, n_pairs, sizeof *d->pair_share);
-    d->groups = grab(&is_ok, n_experts + 1, sizeof *d->groups);
-    d->cursor = grab(&is_ok, n_experts, sizeof *d->cursor);
+    act_init(&d->act, n_rows * max_cols, t);
+    act_init(&d->inner, n_pairs * max_inner, t);
+    d->gate = grab(t, n_pairs * max_inner, sizeof *d->gate);
+    d->up = grab(t, n_pairs * max_inner, sizeof *d->up);
+    d->logits = grab(t, n_rows * n_experts, sizeof *d->logits);
+    d->counting = grab(t, n_pairs, sizeof *d->counting);
+    d->pair_row = grab(t, n_pairs, sizeof *d->pair_row);
+    d->pair_share = grab(t, n_pairs, sizeof *d->pair_share);
+    d->groups = grab(t, n_experts + 1, sizeof *d->groups);
+    d->cursor = grab(t, n_experts, sizeof *d->cursor);
     d->attn_floats = attn_floats(needs);
-    d->attn = grab(&is_ok, d->attn_floats, sizeof *d->attn);
-    d->rope = grab(&is_ok, n_rows * ATTEND_DIM_MAX, sizeof *d->rope);
-    if (!is_ok) {
+    d->attn = grab(t, d->attn_floats, sizeof *d->attn);
+    d->rope = grab(t, n_rows * ATTEND_DIM_MAX, sizeof *d->rope);
+}
+
+static size_t scratch_bytes(int n_threads, const struct device_needs *needs)
+{
+    struct device d = {0};
+    struct tally t = {.is_dry = true};
+    scratch_take(&d, needs, n_threads, &t);
+    return t.n_bytes;
+}
+
+static enum status device_reserve(struct device *d,
+                                  const struct device_needs *needs,
+                                  struct err *e)
+{
+    struct tally t = {0};
+    scratch_release(d);
+    scratch_take(d, needs, pool_n_threads(d->pool), &t);
+    if (t.has_failed) {
         scratch_release(d);
         return err_set(e, QA_E_NOMEM, "no memory for passes of %d rows", needs->n_rows);
     }
-    for (size_t i = 0; i < n_pairs; i++)
-        d->counting[i] = (int32_t)i;
+    const int n_pairs = needs->n_rows * (needs->n_used + 1);
+    for (int i = 0; i < n_pairs; i++)
+        d->counting[i] = i;
     return QA_OK;
 }
 
 static void *memory_alloc(struct device *d, size_t n_bytes)
 {
-    bool is_ok = true;
+    struct tally t = {0};
     (void)d;
-    return grab(&is_ok, n_bytes, 1);
+    return grab(&t, n_bytes, 1);
 }
 
 static void memory_release(struct device *d, void *p)
@@ -205,6 +230,7 @@ void device_run(struct device *d, pool_fn *fn, void *ctx, int64_t macs)
         .name = #row,                                                               \
         .open = open_##row,                                                         \
         .close = device_close,                                                      \
+        .scratch_bytes = scratch_bytes,                                             \
         .reserve = device_reserve,                                                  \
         .alloc = memory_alloc,                                                      \
         .release = memory_release,                                                  \

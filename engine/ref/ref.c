@@ -36,6 +36,14 @@ static bool grow(float **p, size_t n)
     return q != NULL;
 }
 
+static size_t scratch_bytes(int n_threads, const struct device_needs *n)
+{
+    (void)n_threads;
+    const size_t floats = 2 * (size_t)n->max_cols + 2 * (size_t)n->max_inner +
+                          (size_t)n->n_experts + (size_t)n->n_ctx;
+    return floats * sizeof(float);
+}
+
 static enum status device_reserve(struct device *d, const struct device_needs *n, struct err *e)
 {
     if (!grow(&d->row, (size_t)n->max_cols) || !grow(&d->inner, 2 * (size_t)n->max_inner) ||
@@ -98,6 +106,7 @@ const struct ops *ref_ops(void)
         .max_threads = 1,
         .open = device_open,
         .close = device_close,
+        .scratch_bytes = scratch_bytes,
         .reserve = device_reserve,
         .alloc = memory_alloc,
         .release = memory_release,
