@@ -1,6 +1,7 @@
 /* agent.c - the loop: think, execute, observe, until there is an answer or a reason. */
 #include "agent/agent.h"
 
+#include "agent/prefix.h"
 #include "agent/run.h"
 #include "engine/base/clock.h"
 #include "prompts/prompts.h"
@@ -139,7 +140,8 @@ static enum status open_prefix(struct agent *a, struct err *e)
         st = err_set(e, QA_E_LIMIT, "a context of %lld tokens is too small: the prompt has %zu",
                      (long long)session_cap_tokens(a->session), ids.n);
     }
-    if (!st) st = session_append(a->session, ids.p, ids.n, e);
+    const char *dir = a->is_tiny ? NULL : a->opts.prefix_dir; /* faster than a file */
+    if (!st) st = prefix_sync(a->session, a->opts.engine, dir, &ids, &a->opts.sink, e);
     if (!st) st = session_mark(a->session, &a->mark, e);
     a->n_prefix = (int64_t)ids.n;
     ids_release(&ids);

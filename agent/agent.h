@@ -106,6 +106,7 @@ struct agent_opts {
     int64_t ctx_tokens;       /* 0: what the task needs, up to the model's own          */
     int n_draft, n_copy;      /* -1: default                                            */
     const char *session_path; /* JSONL log to append to; NULL: none                    */
+    const char *prefix_dir;   /* keeps the computed prefix between starts; NULL: nothing */
     struct agent_sink sink;
     const volatile int *stop; /* non-zero: stop within one token; may be NULL           */
 };

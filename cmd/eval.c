@@ -394,6 +394,7 @@ static void open_agentic(struct eval *v, int i)
     a->n_draft = run_n_draft(&o->model);
     a->n_copy = run_n_copy(&o->model);
     a->sink = (struct agent_sink){eval_view_agent, &v->view.job[i]};
+    a->prefix_dir = opt_prefix_dir();
     a->stop = &cmd_stop;
 }
 

@@ -163,6 +163,14 @@ const char *opt_cache_dir(void)
     return xdg_dir("XDG_CACHE_HOME", ".cache", store, sizeof store);
 }
 
+const char *opt_prefix_dir(void)
+{
+    static char store[4096 + 16];
+    const char *dir = opt_cache_dir();
+    snprintf(store, sizeof store, "%s%s", dir, *dir ? "/prefix" : "");
+    return store;
+}
+
 const char *opt_state_dir(void)
 {
     static char store[4096];

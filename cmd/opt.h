@@ -63,8 +63,9 @@ bool opt_has_colour(int fd);
 int opt_columns(int fd); /* width of the terminal; 80 when unknown */
 
 /* Folders by XDG rules, without a trailing slash, not created. "" when $HOME is unset. */
-const char *opt_cache_dir(void); /* ~/.cache/qagent        */
-const char *opt_state_dir(void); /* ~/.local/state/qagent  */
+const char *opt_cache_dir(void);  /* ~/.cache/qagent        */
+const char *opt_prefix_dir(void); /* the folder "prefix" there; "": none */
+const char *opt_state_dir(void);  /* ~/.local/state/qagent  */
 
 const char *opt_version(void);
 

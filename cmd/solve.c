@@ -264,6 +264,7 @@ static struct agent_opts agent_opts_of(const struct solve_opts *o, const char *l
     a.n_draft = run_n_draft(&o->model);
     a.n_copy = run_n_copy(&o->model);
     a.session_path = *log ? log : NULL;
+    a.prefix_dir = opt_prefix_dir();
     a.stop = &cmd_stop;
     return a;
 }

@@ -215,6 +215,9 @@ enum status session_save(struct session *s, const char *path, struct err *e) MUS
  * QA_E_FORMAT: not a session file, of another version, model or format, or damaged;
  * QA_E_LIMIT: more tokens than the session has room for. */
 enum status session_load(struct session *s, const char *path, struct err *e) MUST_USE;
+/* A name for what such a session holds after ids: the same for the same weights, KV
+ * formats, kernels, drafting or not, and tokens. */
+uint64_t session_key(const struct session *s, const int32_t *ids, size_t n);
 
 /* Logits that predict the token after the last one: [n_vocab], valid until the
  * next call on this session.  NULL when the session is empty. */

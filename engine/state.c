@@ -350,3 +350,16 @@ enum status session_load(struct session *s, const char *path, struct err *e)
     close(t.fd);
     return st;
 }
+
+uint64_t session_key(const struct session *s, const int32_t *ids, size_t n)
+{
+    const struct engine *g = s->g;
+    const struct cache_plan *p = &g->plan;
+    const uint64_t parts[] = {STATE_VERSION,       g->info.model_hash,      (uint64_t)p->type_k,
+                              (uint64_t)p->type_v, (uint64_t)p->page_bytes, s->hidden != NULL};
+    struct hash h = {0};
+    hash_add(&h, parts, sizeof parts);
+    hash_add(&h, g->info.kernels, strlen(g->info.kernels));
+    hash_add(&h, ids, n * sizeof *ids);
+    return hash_value(&h);
+}

@@ -267,6 +267,27 @@ static void a_file_that_cannot_be_written_leaves_the_old_one(void **state)
     engine_close(g);
 }
 
+static void the_key_names_model_format_kernels_drafting_and_tokens(void **state)
+{
+    static const int32_t ids[] = {1, 2, 3};
+    struct engine *g[] = {
+        mini_open(MINI_MOE, "ref", KV_F16), mini_open(MINI_MOE, "plain", KV_F16),
+        mini_open(MINI_MOE, "ref", KV_F32), mini_open(MINI_DENSE, "ref", KV_F16)};
+    struct session *s[] = {mini_session(g[0], 0, 0), mini_session(g[1], 0, 0),
+                           mini_session(g[2], 0, 0), mini_session(g[3], 0, 0),
+                           mini_session(g[0], 2, 0), mini_session(g[0], 3, 0)};
+    for (size_t i = 0; i < 5; i++) {
+        for (size_t k = 0; k < i; k++)
+            assert_true(session_key(s[i], ids, 3) != session_key(s[k], ids, 3));
+        assert_true(session_key(s[i], ids, 3) != session_key(s[i], ids, 2));
+    }
+    assert_true(session_key(s[4], ids, 3) == session_key(s[5], ids, 3));
+    for (size_t i = 0; i < COUNT(s); i++)
+        session_close(s[i]);
+    for (size_t i = 0; i < COUNT(g); i++)
+        engine_close(g[i]);
+}
+
 /* ---- the hash --------------------------------------------------------------------- */
 
 static void the_hash_tells_models_apart_and_knows_one_again(void **state)
@@ -314,6 +335,7 @@ int main(void)
         cmocka_unit_test(another_model_format_or_room_is_refused),
         cmocka_unit_test(a_changed_bit_anywhere_is_noticed),
         cmocka_unit_test(a_file_that_cannot_be_written_leaves_the_old_one),
+        cmocka_unit_test(the_key_names_model_format_kernels_drafting_and_tokens),
         cmocka_unit_test(the_hash_tells_models_apart_and_knows_one_again),
         cmocka_unit_test(the_hash_sees_every_bit_and_no_cut),
     };

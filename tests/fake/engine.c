@@ -2,6 +2,7 @@
 #include "tests/fake/fake.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -259,6 +260,7 @@ enum status session_append(struct session *s, const int32_t *ids, size_t n, stru
     }
     s->g->log->n_appended += n;
     s->stats.n_prefilled += n;
+    s->stats.prefill_s += (double)n * 0.01; /* as slow as a large model */
     return ids_add(&s->ids, ids, n, e);
 }
 
@@ -268,9 +270,44 @@ enum status session_sync(struct session *s,
                          size_t *n_reused,
                          struct err *e)
 {
+    size_t same = 0;
+    while (same < n && same < s->ids.n && ids[same] == s->ids.p[same])
+        same++;
+    if (same < s->ids.n) same = 0;
+    s->ids.n = same;
+    if (n_reused) *n_reused = same;
+    return session_append(s, ids + same, n - same, e);
+}
+
+/* A file of nothing but the ids. */
+enum status session_save(struct session *s, const char *path, struct err *e)
+{
+    FILE *f = fopen(path, "wb");
+    if (!f) return err_set(e, QA_E_IO, "cannot create '%s'", path);
+    const size_t n = fwrite(s->ids.p, sizeof *s->ids.p, s->ids.n, f);
+    return fclose(f) || n != s->ids.n ? err_set(e, QA_E_IO, "cannot write '%s'", path) : QA_OK;
+}
+
+enum status session_load(struct session *s, const char *path, struct err *e)
+{
+    int32_t ids[4096];
+    FILE *f = fopen(path, "rb");
+    if (!f) return err_set(e, QA_E_IO, "cannot open '%s'", path);
+    enum status st = QA_OK;
     s->ids.n = 0;
-    if (n_reused) *n_reused = 0;
-    return session_append(s, ids, n, e);
+    for (size_t n; !st && (n = fread(ids, sizeof *ids, COUNT(ids), f)) > 0;)
+        st = ids_add(&s->ids, ids, n, e);
+    fclose(f);
+    if (s->ids.n == 0) st = err_set(e, QA_E_FORMAT, "session file '%s' is damaged", path);
+    return st;
+}
+
+uint64_t session_key(const struct session *s, const int32_t *ids, size_t n)
+{
+    uint64_t key = 1;
+    for (size_t i = 0; i < n; i++)
+        key = key * 31 + (uint64_t)ids[i];
+    return key;
 }
 
 enum status session_mark(struct session *s, int *mark, struct err *e)
