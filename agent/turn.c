@@ -6,6 +6,8 @@
 #include <string.h>
 
 enum { MAX_BLANK_TOKENS = 24, SOFT_CLOSE_TOKENS = 128, LOOP_CHECK_TOKENS = 32 };
+enum { DRAWS_PER_TOKEN = 2 }; /* rng_u32s behind one key of session_decode */
+static const uint64_t DRAWS_PER_TURN = (uint64_t)1 << 32;
 
 const char *turn_end_name(enum turn_end end)
 {
@@ -49,12 +51,18 @@ static enum status close_thinking(struct turn *t,
     return st;
 }
 
+/* Tokens of thinking from which it is closed where a sentence ends. */
+static int soft_close(int budget)
+{
+    return budget - QA_MIN(budget / 4, SOFT_CLOSE_TOKENS);
+}
+
 /* At the budget, or a little before it where a sentence ends. */
 static bool is_time_to_close(const struct protocol *p, int budget)
 {
-    const int soft = budget - QA_MIN(budget / 4, SOFT_CLOSE_TOKENS);
     if (p->phase != PROTOCOL_THINK) return false;
-    return p->n_think >= budget || (p->n_think >= soft && strchr(".!?\n", p->last) && p->last);
+    return p->n_think >= budget ||
+           (p->n_think >= soft_close(budget) && strchr(".!?\n", p->last) && p->last);
 }
 
 /* Give the burst to the parser and the protocol.  True when the turn ended in it. */
@@ -76,11 +84,30 @@ static bool take_burst(struct turn *t,
     return false;
 }
 
-static bool is_looping(const struct turn *t, const struct session *s)
+/* Looked at each time the turn's length passes a multiple of LOOP_CHECK_TOKENS. */
+static bool is_looping(const struct turn *t, const struct session *s, int64_t n_before)
 {
     const int64_t n = session_n_tokens(s) - t->n_start;
-    return t->n_tokens % LOOP_CHECK_TOKENS < BURST_MAX && n > 0 &&
+    return n / LOOP_CHECK_TOKENS > n_before / LOOP_CHECK_TOKENS &&
            protocol_is_loop(session_ids(s) + t->n_start, (size_t)n);
+}
+
+/* How long the next burst may be: what is decided between two bursts has to be decided at
+ * the same token whatever was drafted. */
+static int burst_limit(const struct turn *t,
+                       const struct turn_args *a,
+                       const struct protocol *p,
+                       int64_t room)
+{
+    const int64_t n = session_n_tokens(a->session) - t->n_start;
+    int64_t limit = QA_MIN(room, (int64_t)BURST_MAX);
+    limit = QA_MIN(limit, LOOP_CHECK_TOKENS - n % LOOP_CHECK_TOKENS);
+    if (p->phase == PROTOCOL_THINK) {
+        limit = QA_MIN(limit, QA_MAX(soft_close(a->think_tokens) - p->n_think, 1));
+    } else if (!p->has_text) {
+        limit = QA_MIN(limit, QA_MAX(MAX_BLANK_TOKENS + 1 - p->n_blank, 1));
+    }
+    return (int)limit;
 }
 
 /* Thinking has just ended: is its plan one that failed? */
@@ -126,13 +153,21 @@ static enum status step(struct turn *t,
     if (n_forced) return append_ids(t, a, p, forced, n_forced, e);
     if (is_time_to_close(p, a->think_tokens)) return close_thinking(t, a, p, e);
 
+    /* A token's random numbers belong to its place in the turn, and bursts end where the
+     * settings change: a seed gives the same text with any drafts. */
+    const int32_t ends[] = {a->ids->think_close, a->ids->call_open, a->ids->call_close};
+    const int64_t n_before = session_n_tokens(a->session) - t->n_start;
+    struct rng rng = t->rng;
+    rng_skip(&rng, DRAWS_PER_TOKEN * (uint64_t)n_before);
     const struct decode_args d = {
         .sampling = sampling_of(t, a, p),
-        .rng = a->rng,
+        .rng = &rng,
         .mask = protocol_mask,
         .mask_ctx = p,
         .n_prompt = t->n_start,
-        .max_tokens = budget_tokens(a->budget, (int)QA_MIN(room, (int64_t)BURST_MAX)),
+        .max_tokens = budget_tokens(a->budget, burst_limit(t, a, p, room)),
+        .ends = ends,
+        .n_ends = COUNT(ends),
     };
     const bool was_thinking = p->phase == PROTOCOL_THINK;
     const enum status st = session_decode(a->session, &d, &b, e);
@@ -147,7 +182,7 @@ static enum status step(struct turn *t,
     if (p->phase == PROTOCOL_TEXT && p->n_blank > MAX_BLANK_TOKENS && !p->has_text) {
         t->end = TURN_EMPTY;
         *is_over = true;
-    } else if (is_looping(t, a->session)) {
+    } else if (is_looping(t, a->session, n_before)) {
         if (p->phase == PROTOCOL_THINK) return close_thinking(t, a, p, e);
         t->end = TURN_LOOP;
         *is_over = true;
@@ -157,7 +192,7 @@ static enum status step(struct turn *t,
 
 enum status turn_run(struct turn *out, const struct turn_args *a, struct err *e)
 {
-    struct turn t = {.n_start = session_n_tokens(a->session)};
+    struct turn t = {.n_start = session_n_tokens(a->session), .rng = *a->rng};
     struct protocol p;
     bool is_over = false;
     enum status st = QA_OK;
@@ -180,6 +215,9 @@ enum status turn_run(struct turn *out, const struct turn_args *a, struct err *e)
         t.end = TURN_CUT;
         st = QA_OK;
     }
+    *a->rng = t.rng;
+    rng_skip(a->rng,
+             DRAWS_PER_TURN); /* the next turn's are others, however long this one was */
     if (!st) st = stream_finish(&t.stream, e);
     if (st) {
         turn_release(&t);

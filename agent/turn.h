@@ -4,9 +4,9 @@
  * follow (the end of thinking past its budget, the opening of an answer) are appended
  * and computed as a prompt, never sampled.
  *
- * Thinking and the rest are sampled with different settings.  They are chosen between
- * bursts: a burst that crosses </think> carries up to its drafted tokens of the other
- * side under the old settings. */
+ * Thinking and the rest are sampled with different settings; bursts end where they change.
+ * The text of a turn is a function of what stands before it and of `rng` as it was at its
+ * beginning: not of drafts, bursts, or who shares a step. */
 #ifndef QA_AGENT_TURN_H
 #define QA_AGENT_TURN_H
 
@@ -19,7 +19,7 @@ struct turn_args {
     struct session *session;
     const struct protocol_ids *ids;
     struct budget *budget; /* tokens are counted here                                 */
-    struct rng *rng;
+    struct rng *rng;       /* moved on by the same distance each turn                       */
     struct sampling think, text;
     const struct tried *tried; /* plans that failed; NULL: none. See TURN_REPEAT      */
     struct sampling again;     /* of the text, when the plan is one whose code failed */
@@ -52,6 +52,7 @@ struct turn {
     bool has_turn_end; /* <|im_end|> is in the session                               */
     bool is_again;     /* the plan failed once by its code: text is sampled       */
     bool was_closed;   /* thinking was closed for the model                          */
+    struct rng rng;    /* as it was at the beginning                                   */
     int64_t n_start;   /* where the turn began in the session                        */
     int64_t n_tokens;  /* generated                                                  */
 };

@@ -267,6 +267,8 @@ struct decode_args {
     struct token_prob *top; /* [BURST_MAX, n_top], best first; as burst.logprob      */
     int64_t n_prompt;       /* penalties look at session tokens from here on          */
     int max_tokens;         /* burst holds at most this many; 0 = BURST_MAX           */
+    const int32_t *ends;    /* [n_ends]; a burst also ends after one of these: where   */
+    int n_ends;             /* sampling or mask change, so that bursts do not matter   */
 };
 /* Pick 1..k next tokens.  A burst ends at a stop token.  QA_E_LIMIT: session full.
  * Which tokens does not depend on drafting, only how many come at once: each follows

@@ -298,8 +298,16 @@ static struct span verify_rows(struct session *s, const struct proposal *what)
     return r.span;
 }
 
+static bool is_end(const struct session *s, const struct decode_args *a, int32_t id)
+{
+    for (int i = 0; i < a->n_ends; i++) {
+        if (a->ends[i] == id) return true;
+    }
+    return engine_is_stop(s->g, id);
+}
+
 /* Fill the burst from the rows of logits; returns how many drafts stand.  The last of
- * them may be a stop token: nothing follows it then. */
+ * them may be the end of the burst: nothing follows it then. */
 static int accept(struct session *s,
                   const struct decode_args *a,
                   const struct proposal *what,
@@ -310,7 +318,7 @@ static int accept(struct session *s,
         session_pick(s, a, row, b);
         const bool stands = j < what->n && b->ids[j] == what->ids[j];
         if (!stands) return j;
-        if (engine_is_stop(s->g, b->ids[j])) return j + 1; /* nothing follows it */
+        if (is_end(s, a, b->ids[j])) return j + 1; /* nothing follows it */
     }
 }
 

@@ -496,9 +496,25 @@ static void like_distributions_mostly_draw_the_same(void **state)
     dist_release(&q);
 }
 
+static void skipping_draws_is_drawing_them(void **fixture)
+{
+    (void)fixture;
+    for (uint64_t n = 0; n < 300; n += 7) {
+        struct rng slow, fast;
+        rng_init(&slow, 9, 4);
+        fast = slow;
+        for (uint64_t i = 0; i < n; i++) {
+            rng_u32(&slow);
+        }
+        rng_skip(&fast, n);
+        assert_int_equal(rng_u64(&fast), rng_u64(&slow));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(skipping_draws_is_drawing_them),
         cmocka_unit_test(greedy_takes_the_largest_and_the_lowest_id_on_a_tie),
         cmocka_unit_test(temperature_divides_logits),
         cmocka_unit_test(top_k_keeps_the_k_best_lower_ids_first),

@@ -431,7 +431,11 @@ enum status session_decode(struct session *s,
         s->stats.n_decoded++;
         if (g->tape.stop && g->tape.stop_after == (int64_t)s->stats.n_decoded)
             *g->tape.stop = 1;
-        if (engine_is_stop(g, id)) break;
+        bool is_end = engine_is_stop(g, id);
+        for (int i = 0; i < a->n_ends; i++) {
+            is_end |= a->ends[i] == id;
+        }
+        if (is_end) break;
     }
     if (!b.n) return err_set(e, QA_E_LIMIT, "the context is full");
     *out = b;
