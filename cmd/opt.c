@@ -210,7 +210,8 @@ static const struct argp_option MODEL_OPTIONS[] = {
     {"threads",                                                                                       KEY_THREADS, "N", 0,
      "CPU threads (default: physical cores this process may use)", 0},
     {"kernels",    KEY_KERNELS, "NAME", 0, "force a kernel set: ref, plain, avx2, avx512", 0},
-    {"kv",                                                                                      KEY_KV, "TYPE", 0, "type of the KV cache: f32, f16 (default f16)", 0},
+    {"kv",                                                                                      KEY_KV, "TYPE", 0,
+     "type of the KV cache: f32, f16, q8_0, q4_0, turbo4, turbo3, turbo2 (default f16)", 0},
     {"kv-k",                                                                                      KEY_KV_K, "TYPE", 0, "the same for keys alone", 0},
     {"cache-type-k",                                                                              0, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
     {"kv-v",                                                                                      KEY_KV_V, "TYPE", 0, "the same for values alone", 0},
@@ -266,7 +267,8 @@ static enum kv_type kv_arg(const char *option, const char *text)
 {
     enum kv_type t;
     if (!kv_type_of(text, &t)) {
-        opt_fail("option '--%s' takes f32 or f16, not '%s'", option, text);
+        opt_fail("option '--%s' takes f32, f16, q8_0, q4_0, turbo4, turbo3 or turbo2, not '%s'",
+                 option, text);
     }
     return t;
 }

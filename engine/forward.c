@@ -23,9 +23,10 @@ static void attention(struct forward *f, const struct step *s, const struct laye
          .n_heads = d->n_heads, .n_kv = d->n_kv, .dim = d->head_dim, .n_rot = d->n_rot,
          .eps = d->eps);
     VERB(f, attn, .out = f->heads, .qg = f->qg, .k = f->k, .v = f->v, .spans = s->spans,
-         .k_offset = a->k_offset, .v_offset = a->v_offset, .type_k = f->type_k,
-         .type_v = f->type_v, .page_tokens = f->page_tokens, .n_heads = d->n_heads,
-         .n_kv = d->n_kv, .dim = d->head_dim, .first = first);
+         .k_offset = a->k_offset, .v_offset = a->v_offset, .k16_offset = a->k16_offset,
+         .v16_offset = a->v16_offset, .type_k = f->type_k, .type_v = f->type_v,
+         .page_tokens = f->page_tokens, .n_heads = d->n_heads, .n_kv = d->n_kv,
+         .dim = d->head_dim, .first = first);
     VERB(f, matmul, .x = f->heads, .n_rows = n, .n_out = 1, .w = {&a->out}, .out = {f->mixed});
 }
 

@@ -31,9 +31,10 @@ struct dims {
 
 /* What a layer does with its normed input: gated attention or gated DeltaNet. */
 struct attention {
-    struct weight q, k, v, out; /* [2 H D, E], [K D, E], [K D, E], [E, H D]   */
-    float *q_norm, *k_norm;     /* [D]                                        */
-    size_t k_offset, v_offset;  /* within a KV page, set by cache_plan()      */
+    struct weight q, k, v, out;    /* [2 H D, E], [K D, E], [K D, E], [E, H D]   */
+    float *q_norm, *k_norm;        /* [D]                                        */
+    size_t k_offset, v_offset;     /* within a KV page, set by cache_plan()      */
+    size_t k16_offset, v16_offset; /* within an f16 page, the same */
 };
 struct delta_net {
     struct weight qkv, z, beta, alpha, out; /* [C, E], [NV S, E], [NV, E] twice, [E, NV S] */

@@ -50,11 +50,13 @@ struct weight {
 
 /* A run of rows of one session within a step. */
 struct span {
-    int row, n_rows;    /* rows [row, row + n_rows) of every [T, ...] array     */
-    int64_t pos;        /* position of the first of them in the session         */
-    void *const *pages; /* host array: KV page i holds positions from i * page_tokens */
-    float *state;       /* recurrent state of the session, all layers           */
-    bool is_trial;      /* conv and delta read the state and leave it as it is  */
+    int row, n_rows;      /* rows [row, row + n_rows) of every [T, ...] array     */
+    int64_t pos;          /* position of the first of them in the session         */
+    void *const *pages;   /* host array: KV page i holds positions from i * page_tokens */
+    void *const *pages16; /* the same in f16: those that attn_reads_f16() names for the
+                             rows, others may be NULL; unused when no format is rotated */
+    float *state;         /* recurrent state of the session, all layers           */
+    bool is_trial;        /* conv and delta read the state and leave it as it is  */
 };
 
 struct spans {
@@ -186,12 +188,24 @@ struct pick_args {
 
 /* ---- verbs with memory -------------------------------------------------- */
 
+/* Where the cache's format is a rotated one (kv.h), the row at position p reads these
+ * pages in f16: the first, and its own with two before it.  The text at both ends of
+ * the context weighs most.  The rule looks at positions alone, so what a row reads does
+ * not depend on the steps, marks and forks that led to it. */
+enum { ATTN_FIRST_PAGES = 1, ATTN_RECENT_PAGES = 2 };
+static inline bool attn_reads_f16(int64_t page, int64_t row_page)
+{
+    return page < ATTN_FIRST_PAGES || page + ATTN_RECENT_PAGES >= row_page;
+}
+
 /* Gated causal attention.  Per row t at position p of its session:
  *     store k[t], v[t] at p; then for each head h, with g = h / (H / K)
  *     s_j  = q[t,h] . k_j[g] / sqrt(D)      for j in [first, p]
  *     out  = sum over j of softmax(s)_j v_j[g]  *  sigmoid(gate[t,h])
- * A page holds for this layer, from k_offset bytes, [K, page_tokens, D] keys and,
- * from v_offset, values of the same shape: position j is row j % page_tokens.
+ * A page holds for this layer, from k_offset bytes, [K, page_tokens] rows of keys as
+ * kv.h describes them and, from v_offset, as many of values: position j is row
+ * j % page_tokens.  Where a format is rotated, page i of pages16 holds the same rotated
+ * numbers in f16 from k16_offset or v16_offset; k[t], v[t] are stored in both.
  * All rows of a span are stored before any is read back. */
 struct attn_args {
     float *out;      /* [T, H, D]     not an alias of qg                        */
@@ -199,7 +213,7 @@ struct attn_args {
     const float *k;  /* [T, K, D]     from qk_prep                              */
     const float *v;  /* [T, K, D]                                               */
     struct spans spans;
-    size_t k_offset, v_offset;
+    size_t k_offset, v_offset, k16_offset, v16_offset;
     enum kv_type type_k, type_v;
     int page_tokens;
     int n_heads, n_kv, dim;

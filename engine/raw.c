@@ -48,12 +48,11 @@ static void raw_head(const struct raw *r,
 }
 
 /* Draft rows of positions [pos, pos + n): row 0 of the session does not exist. */
-static void raw_draft(const struct raw *r, int64_t pos, int n)
+static void raw_draft(struct raw *r, int64_t pos, int n)
 {
     const int skip = pos == 0 ? 1 : 0, n_embd = r->g->m->d.n_embd;
     if (n == skip) return;
-    const struct span span = {
-        .n_rows = n - skip, .pos = pos + skip, .pages = r->cache.mem, .state = r->cache.state};
+    const struct span span = cache_span(&r->cache, pos + skip, n - skip, false);
     const struct step step = {
         .ids = r->ids + pos + skip, .n_rows = n - skip, .spans = {&span, 1}
     };
@@ -64,12 +63,11 @@ static void raw_draft(const struct raw *r, int64_t pos, int n)
     raw_head(r, forward_draft_head, r->out->mtp, pos + skip, f->hidden, n - skip);
 }
 
-static void raw_step(const struct raw *r, int64_t pos, int n)
+static void raw_step(struct raw *r, int64_t pos, int n)
 {
     const struct engine *g = r->g;
     const size_t n_embd = (size_t)g->m->d.n_embd;
-    const struct span span = {
-        .n_rows = n, .pos = pos, .pages = r->cache.mem, .state = r->cache.state};
+    const struct span span = cache_span(&r->cache, pos, n, false);
     const struct step step = {
         .ids = r->ids + pos, .n_rows = n, .spans = {&span, 1}
     };
@@ -117,7 +115,7 @@ enum status engine_raw(struct engine *g,
     /* Large steps are cut: rows do not depend on it beyond rounding. */
     const int rows = (int)QA_MIN(step, QA_MIN(n, (size_t)RAW_STEP_MAX));
 
-    st = cache_init(&r.cache, g->m, &g->plan, (int64_t)n, e);
+    st = cache_init(&r.cache, g->m, &g->plan, (int64_t)n, rows, e);
     if (!st) st = cache_reserve(&r.cache, 0, (int64_t)n, e);
     if (!st) {
         st = batch_reserve(sched_own(g->sched), 1, rows, 0, (int64_t)n, e);

@@ -60,13 +60,9 @@ const float *session_row(const struct session *s, int i)
     return s->logits + (size_t)i * (size_t)s->g->m->d.n_vocab;
 }
 
-struct span session_span(const struct session *s, int64_t pos, int n_rows, bool is_trial)
+struct span session_span(struct session *s, int64_t pos, int n_rows, bool is_trial)
 {
-    return (struct span){.n_rows = n_rows,
-                         .pos = pos,
-                         .pages = s->cache.mem,
-                         .state = s->cache.state,
-                         .is_trial = is_trial};
+    return cache_span(&s->cache, pos, n_rows, is_trial);
 }
 
 static enum status stopped(struct err *e)
@@ -79,7 +75,7 @@ static enum status stopped(struct err *e)
 static void mark_release(struct session *s, struct mark *k)
 {
     const struct engine *g = s->g;
-    if (k->state) cache_state_free(&s->cache, k->state);
+    cache_mark_release(&s->cache, &k->cache);
     g->ops->release(g->dev, k->logits);
     g->ops->release(g->dev, k->hidden);
     *k = (struct mark){0};
@@ -161,7 +157,7 @@ enum status session_open(struct session **out,
     atomic_fetch_add(&g->n_trial_rows, s->n_trial_rows);
 
     const int max_rows = s->step_tokens + 2 * TRIAL_ROWS;
-    st = cache_init(&s->cache, g->m, &g->plan, s->cap_tokens, e);
+    st = cache_init(&s->cache, g->m, &g->plan, s->cap_tokens, max_rows, e);
     if (st) goto fail;
     st = reserve_pass(s, max_rows, e);
     if (st) goto fail;
@@ -290,18 +286,18 @@ static enum status mark_fill(struct session *s, struct mark *k, bool has_logits,
     const struct engine *g = s->g;
     const bool has_hidden = s->n_done > 0 && s->hidden;
 
-    const enum status st = session_reserve(s, s->n_done, e);
+    enum status st = session_reserve(s, s->n_done, e);
     if (st) return st;
     if (has_hidden)
         session_draft_rows(s, s->n_done, NULL, NULL); /* leaves one hidden row to keep */
+    st = cache_mark(&s->cache, s->n_done, &k->cache, e);
+    if (st) return st;
     k->is_used = true;
-    k->n_tokens = s->n_done;
-    k->state = cache_state_save(&s->cache);
     if (has_logits) k->logits = g->ops->alloc(g->dev, vocab_bytes(s));
     if (has_hidden) k->hidden = g->ops->alloc(g->dev, embd_bytes(s));
-    if (!k->state || (has_logits && !k->logits) || (has_hidden && !k->hidden)) {
+    if ((has_logits && !k->logits) || (has_hidden && !k->hidden)) {
         mark_release(s, k);
-        return err_set(e, QA_E_NOMEM, "no memory for a mark: %zu bytes", g->plan.state_bytes);
+        return err_set(e, QA_E_NOMEM, "no memory for a mark's logits");
     }
     if (has_logits)
         g->ops->copy(g->dev, k->logits, session_row(s, s->i_logits), vocab_bytes(s));
@@ -313,7 +309,7 @@ static int64_t last_marked(const struct session *s)
 {
     int64_t n = 0;
     for (int i = 0; i < MARKS_ALL; i++) {
-        if (s->marks[i].is_used) n = QA_MAX(n, s->marks[i].n_tokens);
+        if (s->marks[i].is_used) n = QA_MAX(n, s->marks[i].cache.n_tokens);
     }
     return n;
 }
@@ -326,7 +322,7 @@ static void mark_if_far(struct session *s)
     if (s->mark_every == 0 || s->n_done - last_marked(s) < s->mark_every) return;
     for (int i = 0; i < s->n_auto && k->is_used; i++) {
         struct mark *other = &s->marks[MARKS_MAX + i];
-        if (!other->is_used || other->n_tokens < k->n_tokens) k = other;
+        if (!other->is_used || other->cache.n_tokens < k->cache.n_tokens) k = other;
     }
     mark_release(s, k);
     (void)!mark_fill(s, k, false, NULL);
@@ -430,30 +426,31 @@ enum status session_mark(struct session *s, int *mark, struct err *e)
     return st;
 }
 
-/* Back to position n, whose recurrent state is `state` (NULL: the start). */
-static void go_back(struct session *s, int64_t n, const float *state)
+/* Back to where the cache was at k; marks behind it are void. */
+static void go_back(struct session *s, const struct cache_mark *k)
 {
+    const int64_t n = k->n_tokens;
     s->ids.n = (size_t)n;
     s->n_done = n;
     s->n_mtp = QA_MAX(n, 1);
     s->n_hidden = 0;
     spec_cut(&s->spec, s->ids.n);
-    cache_cut(&s->cache, n);
-    cache_state_load(&s->cache, state);
+    cache_return(&s->cache, k);
     for (int i = 0; i < MARKS_ALL; i++) {
-        if (s->marks[i].is_used && s->marks[i].n_tokens > n) mark_release(s, &s->marks[i]);
+        if (s->marks[i].is_used && s->marks[i].cache.n_tokens > n)
+            mark_release(s, &s->marks[i]);
     }
 }
 
 void session_forget(struct session *s)
 {
-    go_back(s, 0, NULL);
+    go_back(s, &(struct cache_mark){0});
 }
 
 static void go_to_mark(struct session *s, const struct mark *k)
 {
     const struct engine *g = s->g;
-    go_back(s, k->n_tokens, k->state);
+    go_back(s, &k->cache);
     s->i_logits = 0;
     if (k->logits) g->ops->copy(g->dev, s->logits, k->logits, vocab_bytes(s));
     if (k->hidden) {
@@ -492,11 +489,11 @@ enum status session_fork(struct session **out, struct session *s, struct err *e)
     enum status st = session_open(&t, s->g, &o, e);
     if (st) return st;
     st = ids_add(&t->ids, s->ids.p, s->ids.n, e);
+    if (!st) st = cache_share(&t->cache, &s->cache, s->n_done, e);
     if (st) {
         session_close(t);
         return st;
     }
-    cache_share(&t->cache, &s->cache, s->n_done);
     t->n_done = s->n_done;
     t->n_mtp = s->n_mtp;
     if (s->n_done > 0) {
@@ -525,9 +522,9 @@ static const struct mark *last_mark(const struct session *s, size_t n_same, size
     const struct mark *best = NULL;
     for (int i = 0; i < MARKS_ALL; i++) {
         const struct mark *k = &s->marks[i];
-        if (!k->is_used || k->n_tokens > (int64_t)n_same) continue;
-        if (i >= MARKS_MAX && k->n_tokens == (int64_t)n_wanted) continue;
-        if (!best || k->n_tokens > best->n_tokens) best = k;
+        if (!k->is_used || k->cache.n_tokens > (int64_t)n_same) continue;
+        if (i >= MARKS_MAX && k->cache.n_tokens == (int64_t)n_wanted) continue;
+        if (!best || k->cache.n_tokens > best->cache.n_tokens) best = k;
     }
     return best;
 }
@@ -551,7 +548,7 @@ enum status session_sync(struct session *s,
         if (k)
             go_to_mark(s, k);
         else
-            go_back(s, 0, NULL);
+            go_back(s, &(struct cache_mark){0});
     }
     const size_t kept = s->ids.n;
     st = session_append(s, ids + kept, n - kept, e);

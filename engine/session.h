@@ -47,8 +47,7 @@ enum { AUTO_MAX = 16, AUTO_DEFAULT = 4, MARK_EVERY = 4096, MARKS_ALL = MARKS_MAX
 
 struct mark {
     bool is_used;
-    int64_t n_tokens;
-    float *state;  /* recurrent state                                            */
+    struct cache_mark cache;
     float *logits; /* [V], NULL at position 0 and in automatic marks             */
     float *hidden; /* [E], NULL without drafting                                 */
 };
@@ -83,8 +82,8 @@ static inline bool session_has_pending(const struct session *s)
 }
 const float *session_row(const struct session *s, int i); /* logits of step row i */
 
-/* Span for n_rows of s from position pos, rows from 0. */
-struct span session_span(const struct session *s, int64_t pos, int n_rows, bool is_trial);
+/* Span for n_rows of s from position pos, rows from 0; see cache_span(). */
+struct span session_span(struct session *s, int64_t pos, int n_rows, bool is_trial);
 /* Pages for what the trunk or the draft layer will write, up to position `to`. */
 enum status session_reserve(struct session *s, int64_t to, struct err *e) MUST_USE;
 

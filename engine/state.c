@@ -4,7 +4,8 @@
  *     header   struct header below
  *     ids      [n_ids] int32
  *     cache    the blocks of cache_block(), in order: keys and values of positions
- *              [0, n_done), whole pages, draft layer included; recurrent state
+ *              [0, n_done), whole pages, draft layer included; with a compressed
+ *              format the f16 pages that are still read; recurrent state
  *     logits   [V] f32, when n_done > 0
  *     hidden   [n_hidden, E] f32, what the draft layer has not read yet
  *     check    uint64, hash_value() of all bytes before
@@ -261,8 +262,9 @@ static enum status loaded_reserve(const struct session *s, struct loaded *l, str
     const struct engine *g = s->g;
     const struct header *h = &l->h;
     enum status st = ids_reserve(&l->ids, (size_t)h->n_ids, e);
-    if (!st) st = cache_init(&l->cache, g->m, &g->plan, s->cap_tokens, e);
-    if (!st) st = cache_reserve(&l->cache, 0, h->n_done, e);
+    const int max_rows = s->step_tokens + 2 * TRIAL_ROWS;
+    if (!st) st = cache_init(&l->cache, g->m, &g->plan, s->cap_tokens, max_rows, e);
+    if (!st) st = cache_restore(&l->cache, h->n_done, e);
     if (st) return st;
     const size_t n_hidden = h->has_draft ? (size_t)h->n_hidden * embd_bytes(s) : 0;
     l->logits = g->ops->alloc(g->dev, vocab_bytes(s));

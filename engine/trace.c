@@ -2,6 +2,7 @@
 #include "engine/trace.h"
 
 #include "engine/base/clock.h"
+#include "engine/kv.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -118,8 +119,9 @@ static struct work experts_work(const struct experts_args *a)
 
 static struct work attn_work(const struct attn_args *a)
 {
-    /* Values are taken to be as wide as keys, whose width shows in the page's layout. */
-    const double per_token = 2.0 * (double)(a->v_offset - a->k_offset) / a->page_tokens;
+    /* As if all were read compressed: the f16 pages at both ends are few. */
+    const double per_token =
+        (double)(kv_row_bytes(a->type_k, a->dim) + kv_row_bytes(a->type_v, a->dim)) * a->n_kv;
     struct work w = {0, 0};
     for (int i = 0; i < a->spans.n; i++) {
         const struct span *s = &a->spans.p[i];

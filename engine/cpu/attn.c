@@ -9,7 +9,7 @@
  * Keys and values are turned to floats once per tile for all query heads that share
  * the KV head and all rows of the block. */
 #include "engine/cpu/device.h"
-#include "engine/quant.h"
+#include "engine/kv.h"
 
 #include <math.h>
 #include <string.h>
@@ -89,73 +89,73 @@ void cpu_qk_prep(struct device *d, const struct qk_prep_args *a)
 
 /* ---- keys and values in pages -------------------------------------------- */
 
-static size_t value_bytes(enum kv_type type)
-{
-    ASSERT(type == KV_F32 || type == KV_F16);
-    return type == KV_F32 ? 4 : 2;
-}
-
 /* One of the two halves of a cache: keys or values. */
 struct side {
-    size_t offset;
     enum kv_type type;
+    size_t offset, offset16;
 };
 
-static uint8_t *side_at(const struct attn_args *a,
-                        const struct span *s,
-                        struct side side,
-                        int64_t pos,
-                        int g)
+static uint8_t *row_at(void *const *pages,
+                       const struct attn_args *a,
+                       size_t offset,
+                       enum kv_type type,
+                       int64_t pos,
+                       int g)
 {
-    uint8_t *page = s->pages[pos / a->page_tokens];
+    uint8_t *page = pages[pos / a->page_tokens];
     const size_t row = (size_t)g * (size_t)a->page_tokens + (size_t)(pos % a->page_tokens);
-    return page + side.offset + row * (size_t)a->dim * value_bytes(side.type);
+    return page + offset + row * kv_row_bytes(type, a->dim);
 }
 
 static void side_store(const struct device *d,
-                       uint8_t *to,
+                       const struct attn_args *a,
+                       const struct span *s,
+                       const struct side *side,
                        const float *x,
-                       int n,
-                       enum kv_type t)
+                       int64_t pos,
+                       int g)
 {
-    if (t == KV_F32) {
-        memcpy(to, x, (size_t)n * sizeof *x);
+    uint8_t *to = row_at(s->pages, a, side->offset, side->type, pos, g);
+    if (side->type == KV_F16) {
+        d->k->f32_to_f16((uint16_t *)(void *)to, x, a->dim);
+    } else if (side->type == KV_F32) {
+        memcpy(to, x, (size_t)a->dim * sizeof *x);
     } else {
-        d->k->f32_to_f16((uint16_t *)(void *)to, x, n);
+        float y[ATTEND_DIM_MAX];
+        uint8_t *to16 = row_at(s->pages16, a, side->offset16, KV_F16, pos, g);
+        memcpy(y, x, (size_t)a->dim * sizeof *x);
+        d->k->kv_rotate(y, a->dim);
+        d->k->f32_to_f16((uint16_t *)(void *)to16, y, a->dim);
+        kv_encode(side->type, to, y, a->dim);
     }
 }
 
-/* Positions [j, j + n) of KV head g as floats [n, D]: in place, or in `tile`. */
+/* Positions [j, j + n), all in one page, of KV head g as floats [n, D] for rows in page
+ * row_page: in place, or in `tile`. */
 static const float *side_load(const struct device *d,
                               const struct attn_args *a,
                               const struct span *s,
-                              struct side side,
+                              const struct side *side,
                               int64_t j,
                               int n,
                               int g,
+                              int64_t row_page,
                               float *tile)
 {
-    const int64_t in_page = a->page_tokens - j % a->page_tokens;
-    if (side.type == KV_F32 && n <= in_page) {
-        return (const float *)(const void *)side_at(a, s, side, j, g);
-    }
-    for (int done = 0; done < n;) {
-        const int run = (int)QA_MIN(n - done, a->page_tokens - (j + done) % a->page_tokens);
-        const uint8_t *from = side_at(a, s, side, j + done, g);
-        float *to = tile + (size_t)done * (size_t)a->dim;
-        if (side.type == KV_F32) {
-            memcpy(to, from, (size_t)run * (size_t)a->dim * sizeof *to);
-        } else {
-            d->k->f16_to_f32(to, (const uint16_t *)(const void *)from, run * a->dim);
-        }
-        done += run;
-    }
+    const bool is_16 =
+        kv_is_rotated(side->type) && attn_reads_f16(j / a->page_tokens, row_page);
+    const enum kv_type type = is_16 ? KV_F16 : side->type;
+    const uint8_t *rows = is_16 ? row_at(s->pages16, a, side->offset16, type, j, g)
+                                : row_at(s->pages, a, side->offset, type, j, g);
+    if (type == KV_F32) return (const float *)(const void *)rows;
+    d->k->kv_load(type, tile, rows, n, a->dim);
     return tile;
 }
 
 /* ---- work ---------------------------------------------------------------- */
 
-/* Rows of one span that have equal chunks. */
+/* Rows of one span that have equal chunks and lie in the same page: they read the same
+ * positions in the same format. */
 struct block {
     const struct span *span;
     int row, n_rows; /* rows of the step */
@@ -209,8 +209,8 @@ static void store_part(void *ctx, int i_thread, int n_threads)
             for (int g = 0; g < a->n_kv; g++) {
                 const size_t at = ((size_t)t * (size_t)a->n_kv + (size_t)g) * (size_t)a->dim;
                 const int64_t pos = row_pos(s, (int)t);
-                side_store(j->d, side_at(a, s, j->k, pos, g), a->k + at, a->dim, a->type_k);
-                side_store(j->d, side_at(a, s, j->v, pos, g), a->v + at, a->dim, a->type_v);
+                side_store(j->d, a, s, &j->k, a->k + at, pos, g);
+                side_store(j->d, a, s, &j->v, a->v + at, pos, g);
             }
         }
     }
@@ -226,13 +226,14 @@ static void attend_range(const struct attn_job *j,
 {
     const struct attn_args *a = j->a;
     const int dim = a->dim, group = a->n_heads / a->n_kv;
+    const int64_t page = row_pos(b->span, b->row) / a->page_tokens;
     float k_tile[ATTEND_TILE * ATTEND_DIM_MAX], v_tile[ATTEND_TILE * ATTEND_DIM_MAX];
 
     for (int64_t at = j0; at < j1;) {
         /* Tiles end at whole multiples, so that a row meets the same ones in any step. */
         const int n = (int)QA_MIN(j1, (at / ATTEND_TILE + 1) * ATTEND_TILE) - (int)at;
-        const float *k = side_load(j->d, a, b->span, j->k, at, n, g, k_tile);
-        const float *v = side_load(j->d, a, b->span, j->v, at, n, g, v_tile);
+        const float *k = side_load(j->d, a, b->span, &j->k, at, n, g, page, k_tile);
+        const float *v = side_load(j->d, a, b->span, &j->v, at, n, g, page, v_tile);
         for (int t = b->row; t < b->row + b->n_rows; t++) {
             const int64_t seen = row_pos(b->span, t) + 1 - at;
             if (seen <= 0) continue;
@@ -317,6 +318,7 @@ static void merge(const struct attn_job *j, const struct block *b, int row, int 
     const float scale = sum > 0 ? 1.0f / sum : 0.0f;
     for (int i = 0; i < dim; i++)
         out[i] *= scale;
+    if (kv_is_rotated(a->type_v)) j->d->k->kv_unrotate(out, dim);
     j->d->k->sigmoid_mul(out, gate, dim);
 }
 
@@ -336,16 +338,21 @@ static void merge_part(void *ctx, int i_thread, int n_threads)
     }
 }
 
-/* Queries without their gates, scaled, as the inner loop wants them. */
-static void scale_queries(struct attn_job *j)
+/* Queries without their gates, scaled and rotated as the keys are. */
+static void query_part(void *ctx, int i_thread, int n_threads)
 {
+    const struct attn_job *j = ctx;
     const struct attn_args *a = j->a;
     const float scale = 1.0f / sqrtf((float)a->dim);
-    const size_t dim = (size_t)a->dim, n = (size_t)j->n_rows * (size_t)a->n_heads;
+    const size_t dim = (size_t)a->dim;
     const float *from = a->qg + (size_t)j->first_row * (size_t)a->n_heads * 2 * dim;
-    for (size_t i = 0; i < n; i++) {
+    int64_t i0, i1;
+    pool_share((int64_t)j->n_rows * a->n_heads, 1, i_thread, n_threads, &i0, &i1);
+    for (size_t i = (size_t)i0; i < (size_t)i1; i++) {
+        float *q = j->query + i * dim;
         for (size_t c = 0; c < dim; c++)
-            j->query[i * dim + c] = from[2 * i * dim + c] * scale;
+            q[c] = from[2 * i * dim + c] * scale;
+        if (kv_is_rotated(a->type_k)) j->d->k->kv_rotate(q, a->dim);
     }
 }
 
@@ -364,7 +371,9 @@ static void next_batch(struct attn_job *j, int *i, int *row)
         const struct span *s = &a->spans.p[*i];
         const int end = s->row + s->n_rows;
         struct block b = {.span = s, .row = *row, .chunk = chunk_of(row_pos(s, *row))};
+        const int64_t page = row_pos(s, *row) / a->page_tokens;
         while (b.n_rows < BLOCK_ROWS && b.row + b.n_rows < end &&
+               row_pos(s, b.row + b.n_rows) / a->page_tokens == page &&
                chunk_of(row_pos(s, b.row + b.n_rows)) == b.chunk)
             b.n_rows++;
         const int chunks = QA_MAX(chunks_of(&b), j->max_chunks);
@@ -383,20 +392,22 @@ static void next_batch(struct attn_job *j, int *i, int *row)
 void cpu_attn(struct device *d, const struct attn_args *a)
 {
     struct attn_job j = {
-        .d = d, .a = a, .k = {a->k_offset, a->type_k},
-                .v = {a->v_offset, a->type_v}
+        .d = d,
+        .a = a,
+        .k = {a->type_k, a->k_offset, a->k16_offset},
+        .v = {a->type_v, a->v_offset, a->v16_offset}
     };
     const struct span *last = &a->spans.p[a->spans.n - 1];
     const int n_rows = last->row + last->n_rows;
     int i = 0, row = a->spans.p[0].row;
-    ASSERT(a->dim <= ATTEND_DIM_MAX);
+    ASSERT(a->dim <= ATTEND_DIM_MAX && a->page_tokens % ATTEND_TILE == 0);
 
     device_run(d, store_part, &j, (int64_t)n_rows * a->n_kv * a->dim * 4);
     while (i < a->spans.n) {
         next_batch(&j, &i, &row);
         j.query = d->attn;
         j.partial = d->attn + (size_t)j.n_rows * (size_t)a->n_heads * (size_t)a->dim;
-        scale_queries(&j);
+        device_run(d, query_part, &j, (int64_t)j.n_rows * a->n_heads * a->dim * 4);
         int64_t macs = 0;
         for (int b = 0; b < j.n_blocks; b++) {
             macs += row_pos(j.blocks[b].span, j.blocks[b].row) * j.blocks[b].n_rows;

@@ -5,6 +5,7 @@
 #if defined(__x86_64__)
 #    include "engine/base/cpu.h"
 #    include "engine/cpu/inner_dot.h"
+#    include "engine/cpu/inner_kv.h"
 #    include "engine/cpu/inner_loops.h"
 
 #    if !defined(__AVX2__)

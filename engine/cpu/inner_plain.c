@@ -2,6 +2,7 @@
  *
  * Compiled without any flag for an instruction set: on x86-64 that is SSE2. */
 #include "engine/cpu/inner_dot.h"
+#include "engine/cpu/inner_kv.h"
 #include "engine/cpu/inner_loops.h"
 
 #if defined(__AVX__)

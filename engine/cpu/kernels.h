@@ -8,6 +8,7 @@
 #define QA_CPU_KERNELS_H
 
 #include "engine/base/err.h"
+#include "engine/kv.h"
 
 enum {
     ACT_BLOCK = 32,   /* values of x under one scale                            */
@@ -96,7 +97,11 @@ struct kernels {
     void (*attend)(const struct attend_args *a);
     void (*delta)(const struct delta_args_tile *a);
     void (*conv_row)(const struct conv_row_args *a);
-    void (*f16_to_f32)(float *out, const uint16_t *x, int n);
+    /* n rows of keys or values of dim each, as kv.h describes them; rotated ones stay
+     * rotated. */
+    void (*kv_load)(enum kv_type t, float *out, const uint8_t *rows, int n, int dim);
+    void (*kv_rotate)(float *x, int dim);   /* x = R x  */
+    void (*kv_unrotate)(float *x, int dim); /* x = R' x */
     void (*f32_to_f16)(uint16_t *out, const float *x, int n);
     /* x += add when given; out = x / sqrt(mean(x^2) + eps) * w. */
     void (*rms)(float *out, float *x, const float *add, const float *w, int n, float eps);

@@ -98,6 +98,43 @@ INLINE vf vf_sigmoid(vf x)
     return 1.0f / (1.0f + vf_exp(-x));
 }
 
+typedef uint8_t vb __attribute__((vector_size(LANES)));
+typedef int8_t vb_signed __attribute__((vector_size(LANES)));
+
+/* LANES bytes from anywhere, one a lane. */
+INLINE vi vi_bytes(const uint8_t *p)
+{
+    vb x;
+    memcpy(&x, p, sizeof x);
+    return __builtin_convertvector(x, vi);
+}
+INLINE vf vf_bytes_signed(const uint8_t *p)
+{
+    vb_signed x;
+    memcpy(&x, p, sizeof x);
+    return __builtin_convertvector(__builtin_convertvector(x, vi), vf);
+}
+
+/* Lane i = table[at[i]]; indices below n, which is at most 16. */
+INLINE vf vf_look_up(const float table[16], int n, vi at)
+{
+#if defined(__AVX512BW__)
+    (void)n;
+    return (vf)_mm512_permutexvar_ps((__m512i)at, (__m512)vf_load(table));
+#elif defined(__AVX2__)
+    const vf low = (vf)_mm256_permutevar8x32_ps((__m256)vf_load(table), (__m256i)at);
+    if (n <= LANES) return low;
+    const vf high = (vf)_mm256_permutevar8x32_ps((__m256)vf_load(table + LANES), (__m256i)at);
+    return vf_select(at >= LANES, high, low);
+#else
+    (void)n;
+    vf out;
+    for (int i = 0; i < LANES; i++)
+        out[i] = table[at[i]];
+    return out;
+#endif
+}
+
 /* Products of 16-bit integers, neighbours added: lane i = a[2i] b[2i] + a[2i+1] b[2i+1].
  * Reads 2 * LANES values from each; code within +-32767 each, sums within 31 bits. */
 INLINE vi madd16(const int16_t *a, const int16_t *b)

@@ -1,5 +1,5 @@
 /* attn.c - gated full attention over paged keys and values. */
-#include "engine/quant.h"
+#include "engine/kv.h"
 #include "engine/ref/ref.h"
 
 #include <string.h>
@@ -39,52 +39,69 @@ void ref_qk_prep(struct device *d, const struct qk_prep_args *a)
     }
 }
 
-static size_t value_bytes(enum kv_type type)
+/* One of the two halves of a cache: keys or values. */
+struct side {
+    enum kv_type type;
+    size_t offset, offset16;
+};
+
+static uint8_t *row_at(void *const *pages,
+                       const struct attn_args *a,
+                       size_t offset,
+                       enum kv_type type,
+                       int64_t pos,
+                       int g)
 {
-    ASSERT(type == KV_F32 || type == KV_F16);
-    return type == KV_F32 ? 4 : 2;
+    uint8_t *page = pages[pos / a->page_tokens];
+    const size_t row = (size_t)g * (size_t)a->page_tokens + (size_t)(pos % a->page_tokens);
+    return page + offset + row * kv_row_bytes(type, a->dim);
 }
 
-/* Where head g at position `pos` lies among this layer's keys (or values). */
-static uint8_t *kv_at(const struct attn_args *a,
+static void side_store(const struct attn_args *a,
+                       const struct span *s,
+                       const struct side *side,
+                       const float *x,
+                       int64_t pos,
+                       int g)
+{
+    float y[KV_HEAD_MAX];
+    memcpy(y, x, (size_t)a->dim * sizeof *x);
+    if (kv_is_rotated(side->type)) {
+        kv_rotate(y, a->dim);
+        kv_encode(KV_F16, row_at(s->pages16, a, side->offset16, KV_F16, pos, g), y, a->dim);
+    }
+    kv_encode(side->type, row_at(s->pages, a, side->offset, side->type, pos, g), y, a->dim);
+}
+
+/* What the row at position `row` reads of head g at position pos. */
+static void side_load(float *out,
+                      const struct attn_args *a,
                       const struct span *s,
-                      size_t offset,
-                      enum kv_type type,
+                      const struct side *side,
+                      int64_t row,
                       int64_t pos,
                       int g)
 {
-    uint8_t *page = s->pages[pos / a->page_tokens];
-    const size_t row = (size_t)g * (size_t)a->page_tokens + (size_t)(pos % a->page_tokens);
-    return page + offset + row * (size_t)a->dim * value_bytes(type);
-}
-
-static void kv_store(uint8_t *to, const float *x, int n, enum kv_type type)
-{
-    if (type == KV_F32) {
-        memcpy(to, x, (size_t)n * sizeof *x);
-        return;
+    if (kv_is_rotated(side->type) &&
+        attn_reads_f16(pos / a->page_tokens, row / a->page_tokens)) {
+        kv_decode(KV_F16, out, row_at(s->pages16, a, side->offset16, KV_F16, pos, g), a->dim);
+    } else {
+        kv_decode(side->type, out, row_at(s->pages, a, side->offset, side->type, pos, g),
+                  a->dim);
     }
-    uint16_t *half = (uint16_t *)(void *)to;
-    for (int i = 0; i < n; i++)
-        half[i] = quant_f32_to_f16(x[i]);
 }
 
-static float kv_value(const uint8_t *p, int i, enum kv_type type)
-{
-    if (type == KV_F32) return ((const float *)(const void *)p)[i];
-    return quant_f16_to_f32(((const uint16_t *)(const void *)p)[i]);
-}
-
-static void store_span(const struct attn_args *a, const struct span *s)
+static void store_span(const struct attn_args *a,
+                       const struct span *s,
+                       const struct side *k,
+                       const struct side *v)
 {
     for (int t = 0; t < s->n_rows; t++) {
         for (int g = 0; g < a->n_kv; g++) {
             const size_t at =
                 ((size_t)(s->row + t) * (size_t)a->n_kv + (size_t)g) * (size_t)a->dim;
-            kv_store(kv_at(a, s, a->k_offset, a->type_k, s->pos + t, g), a->k + at, a->dim,
-                     a->type_k);
-            kv_store(kv_at(a, s, a->v_offset, a->type_v, s->pos + t, g), a->v + at, a->dim,
-                     a->type_v);
+            side_store(a, s, k, a->k + at, s->pos + t, g);
+            side_store(a, s, v, a->v + at, s->pos + t, g);
         }
     }
 }
@@ -93,16 +110,19 @@ static void store_span(const struct attn_args *a, const struct span *s)
 static void attend_scores(float *score,
                           const struct attn_args *a,
                           const struct span *s,
-                          const float *q,
+                          const struct side *side,
+                          const float *query,
                           int64_t pos,
                           int g)
 {
-    float most = -INFINITY, sum = 0;
+    float q[KV_HEAD_MAX], k[KV_HEAD_MAX], most = -INFINITY, sum = 0;
+    memcpy(q, query, (size_t)a->dim * sizeof *q);
+    if (kv_is_rotated(side->type)) kv_rotate(q, a->dim);
     for (int64_t j = a->first; j <= pos; j++) {
-        const uint8_t *k = kv_at(a, s, a->k_offset, a->type_k, j, g);
         float dot = 0;
+        side_load(k, a, s, side, pos, j, g);
         for (int i = 0; i < a->dim; i++)
-            dot += q[i] * kv_value(k, i, a->type_k);
+            dot += q[i] * k[i];
         score[j] = dot / sqrtf((float)a->dim);
         if (score[j] > most) most = score[j];
     }
@@ -112,10 +132,33 @@ static void attend_scores(float *score,
         score[j] /= sum;
 }
 
+/* out = sum of share[j] v_j for j in [first, pos], rotated back at the end. */
+static void attend_values(float *out,
+                          const struct attn_args *a,
+                          const struct span *s,
+                          const struct side *side,
+                          const float *share,
+                          int64_t pos,
+                          int g)
+{
+    float v[KV_HEAD_MAX];
+    memset(out, 0, (size_t)a->dim * sizeof *out);
+    for (int64_t j = a->first; j <= pos; j++) {
+        side_load(v, a, s, side, pos, j, g);
+        for (int c = 0; c < a->dim; c++)
+            out[c] += share[j] * v[c];
+    }
+    if (kv_is_rotated(side->type)) kv_unrotate(out, a->dim);
+}
+
 void ref_attn(struct device *d, const struct attn_args *a)
 {
+    const struct side k = {a->type_k, a->k_offset, a->k16_offset};
+    const struct side v = {a->type_v, a->v_offset, a->v16_offset};
+    ASSERT(a->dim <= KV_HEAD_MAX);
+
     for (int i = 0; i < a->spans.n; i++)
-        store_span(a, &a->spans.p[i]);
+        store_span(a, &a->spans.p[i], &k, &v);
     for (int i = 0; i < a->spans.n; i++) {
         const struct span *s = &a->spans.p[i];
         for (int t = 0; t < s->n_rows; t++) {
@@ -125,14 +168,8 @@ void ref_attn(struct device *d, const struct attn_args *a)
                 const float *q = a->qg + at * 2 * (size_t)a->dim, *gate = q + a->dim;
                 float *out = a->out + at * (size_t)a->dim;
 
-                attend_scores(d->score, a, s, q, s->pos + t, g);
-                memset(out, 0, (size_t)a->dim * sizeof *out);
-                for (int64_t j = a->first; j <= s->pos + t; j++) {
-                    const uint8_t *v = kv_at(a, s, a->v_offset, a->type_v, j, g);
-                    for (int c = 0; c < a->dim; c++) {
-                        out[c] += d->score[j] * kv_value(v, c, a->type_v);
-                    }
-                }
+                attend_scores(d->score, a, s, &k, q, s->pos + t, g);
+                attend_values(out, a, s, &v, d->score, s->pos + t, g);
                 for (int c = 0; c < a->dim; c++)
                     out[c] *= ref_sigmoid(gate[c]);
             }

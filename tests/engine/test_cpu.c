@@ -1,5 +1,6 @@
 /* The CPU backend, verb by verb, against the definition in ref; and its promise that
  * neither the number of threads nor the company in a step changes a bit. */
+#include "engine/kv.h"
 #include "tests/engine/cpu_rig.h"
 
 /* ---- matmul -------------------------------------------------------------- */
@@ -320,22 +321,40 @@ static void route_chooses_what_ref_chooses(void **fixture)
 
 /* ---- attention ----------------------------------------------------------- */
 
-enum { PAGE_TOKENS = 48 }; /* no multiple of a tile: tiles cross pages */
+enum { PAGE_TOKENS = 48 }; /* not the size that sessions use: it is an argument */
 
+/* Pages of one session, the same content for every backend: kv, and f16 beside it. */
 struct cache {
-    void **pages;
-    size_t n_pages, page_bytes;
+    void **kv, **f16;
+    size_t n_pages;
 };
 
-static struct cache cache_of(struct rig *r, int64_t n_tokens, size_t page_bytes)
+struct attn_case {
+    int heads, kv, dim;
+    int64_t past;
+    int n_rows, first;
+    enum kv_type type_k, type_v;
+};
+
+static size_t side_bytes(const struct attn_case *k, enum kv_type t)
 {
-    struct cache c = {.n_pages = (size_t)(n_tokens / PAGE_TOKENS + 1),
-                      .page_bytes = page_bytes};
-    c.pages = malloc(c.n_pages * sizeof *c.pages);
-    assert_non_null(c.pages);
+    return (size_t)k->kv * PAGE_TOKENS * kv_row_bytes(t, k->dim);
+}
+static size_t page_bytes(const struct attn_case *k)
+{
+    return side_bytes(k, k->type_k) + side_bytes(k, k->type_v);
+}
+
+static struct cache cache_of(struct rig *r, const struct attn_case *k)
+{
+    struct cache c = {.n_pages = (size_t)((k->past + k->n_rows) / PAGE_TOKENS + 1)};
+    c.kv = malloc(c.n_pages * sizeof *c.kv);
+    c.f16 = malloc(c.n_pages * sizeof *c.f16);
+    assert_true(c.kv && c.f16);
     for (size_t i = 0; i < c.n_pages; i++) {
-        c.pages[i] = r->ops[1]->alloc(r->dev[1], page_bytes);
-        assert_non_null(c.pages[i]);
+        c.kv[i] = r->ops[1]->alloc(r->dev[1], page_bytes(k));
+        c.f16[i] = r->ops[1]->alloc(r->dev[1], 2 * side_bytes(k, KV_F16));
+        assert_true(c.kv[i] && c.f16[i]);
     }
     return c;
 }
@@ -343,61 +362,67 @@ static struct cache cache_of(struct rig *r, int64_t n_tokens, size_t page_bytes)
 static void cache_drop(struct rig *r, struct cache *c)
 {
     for (size_t i = 0; i < c->n_pages; i++)
-        drop(r, c->pages[i]);
-    free(c->pages);
+        drop(r, c->kv[i]), drop(r, c->f16[i]);
+    free(c->kv);
+    free(c->f16);
 }
 
-struct attn_case {
-    int heads, kv, dim;
-    int64_t past;
-    int n_rows, first;
-    enum kv_type type;
-};
-
-/* Fill the past with random values of the case's type; both caches alike. */
-static void fill_past(struct rig *r,
-                      const struct cache *a,
-                      const struct cache *b,
-                      enum kv_type type)
+/* n rows of random numbers, as they lie in pages and in f16 pages. */
+static void fill_rows(struct rig *r, uint8_t *to, uint8_t *to16, enum kv_type t, int n, int dim)
 {
-    for (size_t i = 0; i < a->n_pages; i++) {
-        const size_t n = a->page_bytes / (type == KV_F32 ? 4 : 2);
-        for (size_t j = 0; j < n; j++) {
-            const float x = normal(&r->rng);
-            if (type == KV_F32) {
-                ((float *)a->pages[i])[j] = x;
-            } else {
-                ((uint16_t *)a->pages[i])[j] = quant_f32_to_f16(x);
-            }
-        }
-        memcpy(b->pages[i], a->pages[i], a->page_bytes);
+    for (int i = 0; i < n; i++) {
+        float x[ATTEND_DIM_MAX];
+        for (int c = 0; c < dim; c++)
+            x[c] = normal(&r->rng);
+        kv_encode(t, to + (size_t)i * kv_row_bytes(t, dim), x, dim);
+        /* Other numbers in the f16 twin: who reads the wrong one is found out. */
+        for (int c = 0; c < dim; c++)
+            x[c] = normal(&r->rng);
+        kv_encode(KV_F16, to16 + (size_t)i * kv_row_bytes(KV_F16, dim), x, dim);
     }
+}
+
+static void fill_past(struct rig *r, const struct attn_case *k, const struct cache c[3])
+{
+    for (size_t i = 0; i < c[0].n_pages; i++) {
+        const size_t side = side_bytes(k, k->type_k), side16 = side_bytes(k, KV_F16);
+        uint8_t *kv = c[0].kv[i], *f16 = c[0].f16[i];
+        fill_rows(r, kv, f16, k->type_k, k->kv * PAGE_TOKENS, k->dim);
+        fill_rows(r, kv + side, f16 + side16, k->type_v, k->kv * PAGE_TOKENS, k->dim);
+        for (int b = 1; b < 3; b++) {
+            memcpy(c[b].kv[i], kv, page_bytes(k));
+            memcpy(c[b].f16[i], f16, 2 * side16);
+        }
+    }
+}
+
+static struct span span_of(const struct cache *c, int row, int n_rows, int64_t pos)
+{
+    return (struct span){
+        .row = row, .n_rows = n_rows, .pos = pos, .pages = c->kv, .pages16 = c->f16};
 }
 
 static void check_attn(struct rig *r, const struct attn_case *k)
 {
-    const size_t each = k->type == KV_F32 ? 4 : 2;
-    const size_t side = (size_t)k->kv * PAGE_TOKENS * (size_t)k->dim * each;
     const size_t n_q = (size_t)k->n_rows * (size_t)k->heads * (size_t)k->dim;
     const size_t n_k = (size_t)k->n_rows * (size_t)k->kv * (size_t)k->dim;
     float *qg = floats(r, 2 * n_q, 1), *key = floats(r, n_k, 1), *val = floats(r, n_k, 1);
     struct cache cache[3];
     float *out[3];
     char what[100];
-    snprintf(what, sizeof what, "%d rows after %d, %d heads of %d", k->n_rows, (int)k->past,
-             k->heads, k->dim);
+    snprintf(what, sizeof what, "%d rows after %d, %d heads of %d, types %d and %d", k->n_rows,
+             (int)k->past, k->heads, k->dim, (int)k->type_k, (int)k->type_v);
 
     for (int i = 0; i < 3; i++)
-        cache[i] = cache_of(r, k->past + k->n_rows, 2 * side);
-    fill_past(r, &cache[0], &cache[1], k->type);
-    for (size_t i = 0; i < cache[2].n_pages; i++)
-        memcpy(cache[2].pages[i], cache[0].pages[i], 2 * side);
+        cache[i] = cache_of(r, k);
+    fill_past(r, k, cache);
     struct attn_args a = {.qg = qg,
                           .k = key,
                           .v = val,
-                          .v_offset = side,
-                          .type_k = k->type,
-                          .type_v = k->type,
+                          .v_offset = side_bytes(k, k->type_k),
+                          .v16_offset = side_bytes(k, KV_F16),
+                          .type_k = k->type_k,
+                          .type_v = k->type_v,
                           .page_tokens = PAGE_TOKENS,
                           .n_heads = k->heads,
                           .n_kv = k->kv,
@@ -407,11 +432,8 @@ static void check_attn(struct rig *r, const struct attn_case *k)
         /* Rows of two sessions in one step, when there is more than one row. */
         const int half = k->n_rows / 2;
         const struct span spans[2] = {
-            {.row = 0,    .n_rows = half, .pos = k->past, .pages = cache[i].pages},
-            {.row = half,
-             .n_rows = k->n_rows - half,
-             .pos = k->past + half,
-             .pages = cache[i].pages                                             },
+            span_of(&cache[i], 0, half, k->past),
+            span_of(&cache[i], half, k->n_rows - half, k->past + half),
         };
         a.spans = half ? (struct spans){spans, 2} : (struct spans){spans + 1, 1};
         a.out = out[i] = floats(r, n_q, 1);
@@ -419,14 +441,15 @@ static void check_attn(struct rig *r, const struct attn_case *k)
     }
     expect_near(what, out[1], out[0], n_q, TOL_F32_SUM);
     expect_same(what, out[2], out[1], n_q);
-    for (size_t i = 0; i < cache[0].n_pages; i++)
-        assert_memory_equal(cache[1].pages[i], cache[0].pages[i], 2 * side);
+    for (size_t i = 0; i < cache[0].n_pages; i++) {
+        assert_memory_equal(cache[1].kv[i], cache[0].kv[i], page_bytes(k));
+        assert_memory_equal(cache[1].f16[i], cache[0].f16[i], 2 * side_bytes(k, KV_F16));
+    }
 
     /* The last row on its own gets the same bits. */
     const size_t row_q = (size_t)k->heads * (size_t)k->dim,
                  row_k = (size_t)k->kv * (size_t)k->dim;
-    const struct span alone = {
-        .n_rows = 1, .pos = k->past + k->n_rows - 1, .pages = cache[1].pages};
+    const struct span alone = span_of(&cache[1], 0, 1, k->past + k->n_rows - 1);
     a.spans = (struct spans){&alone, 1};
     a.qg = qg + 2 * (n_q - row_q), a.k = key + n_k - row_k, a.v = val + n_k - row_k;
     a.out = out[0];
@@ -441,17 +464,39 @@ static void check_attn(struct rig *r, const struct attn_case *k)
 static void attn_agrees_with_ref(void **fixture)
 {
     static const struct attn_case CASES[] = {
-        {4,  2, 256, 0,     1,        0, KV_F16}, /* the very first token                 */
-        {4,  2, 256, 0,     40,       0, KV_F16},
-        {4,  1, 64,  100,   5,        1, KV_F32}, /* a draft layer: position 0 is missing */
-        {4,  1, 64,  1,     3,        1, KV_F16},
-        {16, 2, 128, 700,   MAX_ROWS, 0, KV_F16},
-        {8,  2, 64,  16380, 9,        0, KV_F16}, /* rows on both sides of longer chunks  */
-        {2,  1, 32,  40000, 1,        0, KV_F16},
-        {2,  2, 20,  30,    3,        0, KV_F32}, /* no multiple of a vector              */
+        {4,  2, 256, 0,     1,        0, KV_F16, KV_F16}, /* the very first token         */
+        {4,  2, 256, 0,     40,       0, KV_F16, KV_F16},
+        {4,  1, 64,  100,   5,        1, KV_F32, KV_F32}, /* a draft layer: no position 0 */
+        {4,  1, 64,  1,     3,        1, KV_F16, KV_F16},
+        {16, 2, 128, 700,   MAX_ROWS, 0, KV_F16, KV_F16},
+        {8,  2, 64,  16380, 9,        0, KV_F16, KV_F16}, /* both sides of longer chunks  */
+        {2,  1, 32,  40000, 1,        0, KV_F16, KV_F16},
+        {2,  2, 20,  30,    3,        0, KV_F32, KV_F32}, /* no multiple of a vector      */
     };
     for (size_t i = 0; i < COUNT(CASES); i++)
         check_attn(*fixture, &CASES[i]);
+}
+
+static void attn_on_compressed_rows_agrees_with_ref(void **fixture)
+{
+    static const int DIMS[] = {256, 128, 64, 192};
+    for (enum kv_type t = KV_Q8_0; t < KV_TYPE_COUNT; t++) {
+        for (size_t i = 0; i < COUNT(DIMS); i++) {
+            struct attn_case c = {4, 2, DIMS[i], 0, MAX_ROWS, 1, t, t}; /* f16 pages alone */
+            check_attn(*fixture, &c);
+            c.past = 505, c.first = 0; /* across two page ends, five pages in between */
+            check_attn(*fixture, &c);
+            c.past = 2111, c.n_rows = 1;
+            check_attn(*fixture, &c);
+            c.type_k = KV_F16; /* one side alone is rotated */
+            check_attn(*fixture, &c);
+            c.type_k = t, c.type_v = KV_F32;
+            check_attn(*fixture, &c);
+        }
+    }
+    for (int dim = 32; dim < 256; dim += 64) { /* no whole units: blocks of 32 alone */
+        check_attn(*fixture, &(struct attn_case){2, 1, dim, 400, 9, 0, KV_Q8_0, KV_Q4_0});
+    }
 }
 
 static void qk_prep_agrees_with_ref(void **fixture)
@@ -657,6 +702,7 @@ int main(void)
         cmocka_unit_test(experts_agree_with_ref),
         cmocka_unit_test(route_chooses_what_ref_chooses),
         cmocka_unit_test(attn_agrees_with_ref),
+        cmocka_unit_test(attn_on_compressed_rows_agrees_with_ref),
         cmocka_unit_test(qk_prep_agrees_with_ref),
         cmocka_unit_test(conv_and_delta_agree_with_ref),
         cmocka_unit_test(trial_and_replay_equal_ordinary_rows),

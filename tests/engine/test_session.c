@@ -215,10 +215,10 @@ static void forks_share_the_past_and_not_the_future(void **state)
     int32_t a[N_MORE], b[N_MORE], c[N_MORE];
     append(s, f->ids, N_PROMPT);
     OK(session_fork(&t, s, ok));
-    assert_true(t->cache.page[0] == s->cache.page[0]); /* shared, not copied */
-    append(t, f->ids + N_PROMPT, 9);                   /* in the middle of a shared page */
-    assert_true(t->cache.page[0] == s->cache.page[0]);
-    assert_true(t->cache.page[1] != s->cache.page[1]);
+    assert_true(t->cache.kv.page[0] == s->cache.kv.page[0]); /* shared, not copied */
+    append(t, f->ids + N_PROMPT, 9); /* in the middle of a shared page */
+    assert_true(t->cache.kv.page[0] == s->cache.kv.page[0]);
+    assert_true(t->cache.kv.page[1] != s->cache.kv.page[1]);
     const int n = decode_greedy(s, a, N_MORE);
     const int n_fork = decode_greedy(t, b, N_MORE);
     append(fresh, f->ids, N_PROMPT + 9);
@@ -244,8 +244,8 @@ static void forks_without_drafting_share_whole_pages(void **state)
     OK(session_fork(&t, s, ok));
     append(t, f->ids, 3);
     decode_greedy(s, out, 3);
-    assert_true(t->cache.page[0] == s->cache.page[0]);
-    assert_true(t->cache.page[1] != s->cache.page[1]);
+    assert_true(t->cache.kv.page[0] == s->cache.kv.page[0]);
+    assert_true(t->cache.kv.page[1] != s->cache.kv.page[1]);
     session_close(s);
     session_close(t);
 }

@@ -478,7 +478,7 @@ static void assert_same_row(const struct session *a,
 {
     const size_t n_bytes = (size_t)a->g->m->d.head_dim * 2;
     const size_t at = (size_t)(pos % PAGE_TOKENS) * n_bytes;
-    const char *x = a->cache.mem[pos / PAGE_TOKENS], *y = b->cache.mem[pos / PAGE_TOKENS];
+    const char *x = a->cache.kv.mem[pos / PAGE_TOKENS], *y = b->cache.kv.mem[pos / PAGE_TOKENS];
     assert_memory_equal(x + l->attn.k_offset + at, y + l->attn.k_offset + at, n_bytes);
     assert_memory_equal(x + l->attn.v_offset + at, y + l->attn.v_offset + at, n_bytes);
 }
