@@ -5,7 +5,7 @@
  * answer or a reason, always within its limits.  Text flows outwards through one
  * optional sink, which cannot steer.
  *
- * Threads: one agent per session; two agents of one engine take turns. */
+ * Threads: one thread per agent; agents of one engine run at once and share passes. */
 #ifndef QA_AGENT_H
 #define QA_AGENT_H
 
