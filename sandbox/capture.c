@@ -57,12 +57,20 @@ static bool is_continuation(char c)
     return ((unsigned char)c & 0xC0) == 0x80;
 }
 
-/* C0 and C1 controls and DEL drive terminals; newline and tab are text. */
+/* C0 and C1 controls and DEL drive terminals; newline and tab are text.  Controls of
+ * writing direction make a line read as another one (U+061C, U+200E and F, U+202A to
+ * E, U+2066 to 9). */
 static bool is_control(const char *p, size_t len)
 {
     const unsigned char c = (unsigned char)p[0];
     if (len == 1) return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F;
-    return c == 0xC2 && (unsigned char)p[1] < 0xA0;
+    const unsigned char second = (unsigned char)p[1];
+    if (len == 2) return (c == 0xC2 && second < 0xA0) || (c == 0xD8 && second == 0x9C);
+    if (c != 0xE2) return false;
+    const unsigned char third = (unsigned char)p[2];
+    if (second == 0x80)
+        return third == 0x8E || third == 0x8F || (third >= 0xAA && third <= 0xAE);
+    return second == 0x81 && third >= 0xA6 && third <= 0xA9;
 }
 
 static void add_harmless(struct str_buf *b, struct str s)

@@ -45,6 +45,8 @@ static void check_capture(struct str s)
         for (size_t k = 0; k < text.n; k++) {
             const unsigned char c = (unsigned char)text.p[k];
             ASSERT((c >= 0x20 && c != 0x7F) || c == '\n' || c == '\t');
+            if (c != 0xE2) continue; /* the text is well-formed: two bytes follow */
+            ASSERT(memcmp(text.p + k, "\xE2\x80\xAE", 3) != 0);
         }
         str_buf_release(&whole);
         str_buf_release(&cut);

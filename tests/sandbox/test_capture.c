@@ -89,6 +89,25 @@ static void bytes_that_are_no_text_are_shown_as_replacement(void **state)
     check_text(STR("\xC3\xA9\xF0\x9F\x98\x80"), 100, "\xC3\xA9\xF0\x9F\x98\x80");
 }
 
+/* U+202E turns what follows it around: "gpj.exe" reads as "exe.jpg". */
+static void controls_of_writing_direction_are_shown_as_replacement(void **state)
+{
+    const char *const controls[] = {"\xD8\x9C",     "\xE2\x80\x8E", "\xE2\x80\x8F",
+                                    "\xE2\x80\xAA", "\xE2\x80\xAE", "\xE2\x81\xA6",
+                                    "\xE2\x81\xA9"};
+    for (size_t i = 0; i < COUNT(controls); i++) {
+        char text[16];
+        snprintf(text, sizeof text, "a%sb", controls[i]);
+        check_text(str_of(text), 100,
+                   "a\xEF\xBF\xBD"
+                   "b");
+    }
+    /* Their neighbours, and Hebrew and Arabic themselves, are text. */
+    const char text[] =
+        "\xE2\x80\x8D\xE2\x80\x90\xE2\x80\xA9\xE2\x80\xAF\xE2\x81\xAA\xD7\x90\xD8\xA7";
+    check_text(STR(text), 100, text);
+}
+
 static void a_report_counts_only_with_its_nonce(void **state)
 {
     const uint8_t nonce[PROTO_NONCE_BYTES] = "0123456789abcde";
@@ -137,6 +156,7 @@ int main(void)
         cmocka_unit_test(the_count_is_exact_where_a_character_is_cut),
         cmocka_unit_test(a_ring_gone_round_many_times_keeps_the_end),
         cmocka_unit_test(bytes_that_are_no_text_are_shown_as_replacement),
+        cmocka_unit_test(controls_of_writing_direction_are_shown_as_replacement),
         cmocka_unit_test(a_report_counts_only_with_its_nonce),
         cmocka_unit_test(a_frame_is_laid_out_as_the_driver_reads_it),
     };
