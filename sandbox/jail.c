@@ -424,7 +424,7 @@ static int step_session(struct jail *j)
 
 static int step_limits(struct jail *j)
 {
-    return limits_apply(j->plan->can_count_processes);
+    return limits_apply(j->plan->max_processes);
 }
 
 static int step_folder(struct jail *j)
@@ -588,6 +588,7 @@ _Noreturn void jail_enter(const struct jail_plan *plan,
         .proc_fd = j.proc_fd,
         .main_pid = pid,
         .sweep_folder = is_rooted ? NULL : j.box,
+        .has_own_user = plan->first_uid != 0,
     };
     watch_run(&w);
 }

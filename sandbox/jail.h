@@ -15,6 +15,7 @@
 #include "sandbox/sandbox.h"
 
 #include <linux/filter.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 enum { JAIL_MAX_FILTER = 1024 };
@@ -25,13 +26,13 @@ struct jail_plan {
     struct python python;
     struct sock_filter filter[JAIL_MAX_FILTER];
     int n_filter;
-    int landlock_abi;         /* 0: the kernel has none                     */
-    uid_t outer_uid;          /* USER: who we are outside                   */
-    gid_t outer_gid;          /* the same                                   */
-    uid_t first_uid;          /* FULL: slot i runs as first_uid + i         */
-    int n_uids;               /* FULL: how many such uids there are         */
-    bool can_count_processes; /* NPROC counts inside the jail only          */
-    struct str driver;        /* text of driver.py                          */
+    int landlock_abi;     /* 0: the kernel has none                     */
+    uid_t outer_uid;      /* USER: who we are outside                   */
+    gid_t outer_gid;      /* the same                                   */
+    uid_t first_uid;      /* FULL: slot i runs as first_uid + i         */
+    int n_uids;           /* FULL: how many such uids there are         */
+    rlim_t max_processes; /* for RLIMIT_NPROC                           */
+    struct str driver;    /* text of driver.py                          */
 };
 
 /* Descriptors of a worker's inside, as the keeper made them. */

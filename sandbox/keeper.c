@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_WORKERS = 256, N_WORKER_FDS = 6, SWEEP_MS = 3000 };
+enum { MAX_WORKERS = 256, N_WORKER_FDS = 6, SWEEP_MS = 30000 };
 _Static_assert(sizeof(struct worker_fds) == N_WORKER_FDS * sizeof(int), "sent as an array");
 
 enum op { OP_START = 1, OP_BURY };

@@ -1,8 +1,9 @@
 /* limits.c - what one program may use. */
 #include "sandbox/limits.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 static const struct {
     int resource;
@@ -18,7 +19,7 @@ static const struct {
     {RLIMIT_STACK,    8 << 20         }, /* the usual one, whatever the caller's shell set    */
 };
 
-int limits_apply(bool want_processes)
+int limits_apply(rlim_t n_processes)
 {
     for (size_t i = 0; i < COUNT(LIMITS); i++) {
         struct rlimit now;
@@ -28,9 +29,40 @@ int limits_apply(bool want_processes)
         const struct rlimit r = {value, value};
         if (setrlimit((__rlimit_resource_t)LIMITS[i].resource, &r)) return errno;
     }
-    const struct rlimit processes = {LIMIT_PROCESSES, LIMIT_PROCESSES};
-    if (want_processes && setrlimit(RLIMIT_NPROC, &processes)) return errno;
-    return 0;
+    struct rlimit now;
+    if (getrlimit(RLIMIT_NPROC, &now)) return errno;
+    n_processes = QA_MIN(n_processes, now.rlim_max);
+    const struct rlimit processes = {n_processes, n_processes};
+    return setrlimit(RLIMIT_NPROC, &processes) ? errno : 0;
+}
+
+/* Threads of one process when it is this user's, else 0. */
+static rlim_t count_threads(const char *pid, uid_t user)
+{
+    char path[64];
+    char line[256];
+    unsigned uid = 0;
+    unsigned long n = 0;
+    snprintf(path, sizeof path, "/proc/%.16s/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "Uid: %u", &uid) == 1 && uid != user) break;
+        if (sscanf(line, "Threads: %lu", &n) == 1) break;
+    }
+    if (f) fclose(f);
+    return n;
+}
+
+rlim_t limits_count_tasks(void)
+{
+    const uid_t user = getuid();
+    DIR *d = opendir("/proc");
+    rlim_t n = 0;
+    for (struct dirent *f; d && (f = readdir(d));) {
+        if (f->d_name[0] >= '1' && f->d_name[0] <= '9') n += count_threads(f->d_name, user);
+    }
+    if (d) closedir(d);
+    return n;
 }
 
 uint32_t limits_cpu_s(const struct run_limits *l)

@@ -4,8 +4,11 @@
 
 #include "sandbox/sandbox.h"
 
+#include <sys/resource.h>
+
 enum {
     LIMIT_PROCESSES = 64,
+    LIMIT_MORE_PROCESSES = 64, /* than the user has, where all of the user's count    */
     LIMIT_FILES = 256,
     LIMIT_FILE_BYTES = 64 << 20,
     LIMIT_WORK_BYTES = 256 << 20, /* /box, and as much again for /tmp and /dev/shm together */
@@ -15,8 +18,11 @@ enum {
 
 /* Set the limits that are the same for every call; memory and processor time come
  * with the frame, because the worker is started before the call is known.  0 or errno.
- * `want_processes` is false where the kernel would count the user's other processes. */
-int limits_apply(bool want_processes);
+ * `n_processes` is what RLIMIT_NPROC gets: the kernel counts tasks per user. */
+int limits_apply(rlim_t n_processes);
+
+/* Tasks that this user has now, threads included. */
+rlim_t limits_count_tasks(void);
 
 /* Processor seconds that a call with this wall clock may burn over all its threads. */
 uint32_t limits_cpu_s(const struct run_limits *l);

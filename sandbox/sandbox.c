@@ -180,8 +180,10 @@ static enum status make_plan(struct jail_plan *p, enum sandbox_level level, stru
     p->outer_gid = getegid();
     p->landlock_abi = landlock_abi();
     p->driver = (struct str){qa_driver_py, (size_t)(qa_driver_py_end - qa_driver_py)};
-    p->can_count_processes = (geteuid() == 0 && level != SANDBOX_USER) ||
-                             (level == SANDBOX_USER && kernel_counts_per_namespace());
+    const bool counts_inside = (geteuid() == 0 && level != SANDBOX_USER) ||
+                               (level == SANDBOX_USER && kernel_counts_per_namespace());
+    p->max_processes =
+        counts_inside ? LIMIT_PROCESSES : limits_count_tasks() + LIMIT_MORE_PROCESSES;
     p->first_uid = 0;
     if (level == SANDBOX_FULL && geteuid() != 0) {
         return err_set(e, QA_E_SANDBOX, "only root can set it up");
@@ -205,7 +207,7 @@ static void make_statement(struct sandbox *s)
         snprintf(
             s->statement, sizeof s->statement,
             "seccomp: %s, seccomp, rlimits; no namespaces: names of files and processes are "
-            "visible, memory is limited per process only; python %s",
+            "visible, memory is limited per process only, disk per file; python %s",
             landlock, p->python.version);
         return;
     }

@@ -4,9 +4,10 @@
 
 #include "engine/base/base.h"
 
-/* Kill every child of the calling process, and what they leave to it, until none is
- * left; it must be a subreaper.  False when the kernel does not list children. */
-bool sweep_processes(void);
+/* Kill everything that descends from the calling process, until nothing is left; it
+ * must be a subreaper.  `has_own_user`: no process but those has its uid.  False when
+ * the kernel does not list children, or nothing helps. */
+bool sweep_processes(bool has_own_user);
 
 /* Remove a folder and all in it, whatever modes the program gave; never follows a
  * link.  Everything that could still change it must be dead. */

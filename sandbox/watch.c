@@ -106,7 +106,7 @@ static void say(int fd, int32_t kind, int32_t a)
 /* The end of the init, and of everything inside. */
 static _Noreturn void leave(const struct watch *w)
 {
-    if (w->sweep_folder && sweep_processes()) sweep_folder(w->sweep_folder);
+    if (w->sweep_folder && sweep_processes(w->has_own_user)) sweep_folder(w->sweep_folder);
     _exit(0);
 }
 

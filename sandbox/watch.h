@@ -10,6 +10,7 @@ struct watch {
     pid_t main_pid;           /* Python                                                 */
     const char *sweep_folder; /* no namespace: kill the program's processes one by one,
                                * then remove this; NULL: the kernel does it      */
+    bool has_own_user;        /* then: nobody else has the uid of the program           */
 };
 
 /* Reap every process, tell the caller how Python ended, and leave: the kernel kills

@@ -22,14 +22,20 @@
 
 #include <cmocka.h>
 
-/* Open at the strongest level, or fail the test with the reason. */
-static inline struct sandbox *jail_open(void)
+/* Open at a level, or fail the test with the reason. */
+static inline struct sandbox *jail_open_at(enum sandbox_level level)
 {
     struct err e = {0};
     struct sandbox *s = NULL;
-    const struct sandbox_opts o = {.level = SANDBOX_AUTO};
+    const struct sandbox_opts o = {.level = level};
     if (sandbox_open(&s, &o, &e)) fail_msg("sandbox_open: %s", e.text);
     return s;
+}
+
+/* The same at the strongest level. */
+static inline struct sandbox *jail_open(void)
+{
+    return jail_open_at(SANDBOX_AUTO);
 }
 
 static inline struct run_result jail_run_limited(struct sandbox *s,
@@ -87,6 +93,24 @@ static inline int jail_processes(pid_t pid)
     return n;
 }
 
+/* Folders on the disk that jails of process `pid` work in (level seccomp). */
+static inline int jail_folders(pid_t pid)
+{
+    static const char PREFIX[] = "qagent-box-";
+    const unsigned long first = jail_first_uid(pid);
+    DIR *d = opendir("/tmp");
+    int n = 0;
+    for (struct dirent *f; d && (f = readdir(d));) {
+        struct stat st;
+        if (strncmp(f->d_name, PREFIX, sizeof PREFIX - 1) != 0) continue;
+        if (fstatat(dirfd(d), f->d_name, &st, AT_SYMLINK_NOFOLLOW)) continue;
+        const bool is_slot = st.st_uid >= first && st.st_uid < first + 256;
+        if (geteuid() == 0 ? is_slot : st.st_uid == geteuid()) n++;
+    }
+    if (d) closedir(d);
+    return n;
+}
+
 static inline int open_descriptors(void)
 {
     DIR *d = opendir("/proc/self/fd");
@@ -123,12 +147,12 @@ static inline int again_as_user(const char *argument)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* Whether this user can have a jail at all; says why not. */
-static inline bool is_jail_possible(void)
+/* Whether this user can have a jail of that level; says why not. */
+static inline bool is_jail_possible_at(enum sandbox_level level)
 {
     struct err e = {0};
     struct sandbox *s = NULL;
-    const struct sandbox_opts o = {.level = SANDBOX_AUTO};
+    const struct sandbox_opts o = {.level = level};
     if (sandbox_open(&s, &o, &e)) {
         fprintf(stderr, "SKIPPED: no sandbox for uid %d: %s\n", (int)geteuid(), e.text);
         return false;
@@ -136,6 +160,11 @@ static inline bool is_jail_possible(void)
     fprintf(stderr, "uid %d: %s\n", (int)geteuid(), sandbox_statement(s));
     sandbox_close(s);
     return true;
+}
+
+static inline bool is_jail_possible(void)
+{
+    return is_jail_possible_at(SANDBOX_AUTO);
 }
 
 #endif
