@@ -32,7 +32,7 @@ ALLFLAGS     = $(BASEFLAGS) $(OPT_$(VARIANT)) $(WARN) $(WERROR) $(CFLAGS)
 # Kernels are arithmetic: -Wconversion would drown them, contraction is wanted.
 KERNELFLAGS := -O3 -ffp-contract=fast -fno-math-errno
 
-LDLIBS      := -lseccomp -ljansson -lutf8proc -lz -lcrypto -lcurl -lm
+LDLIBS      := -lseccomp -ljansson -ledit -lutf8proc -lz -lcrypto -lcurl -lm
 
 SRC_base    := $(wildcard engine/base/*.c)
 SRC_kernels := $(wildcard engine/ref/*.c engine/cpu/*.c)
@@ -40,7 +40,7 @@ SRC_engine  := $(wildcard engine/*.c) $(SRC_base) $(SRC_kernels)
 SRC_sandbox := $(wildcard sandbox/*.c)
 SRC_agent   := $(wildcard agent/*.c)
 SRC_human   := $(wildcard humaneval/*.c)
-SRC_cmd     := $(wildcard cmd/*.c)
+SRC_cmd     := $(wildcard cmd/*.c cmd/repl/*.c)
 ASM         := $(wildcard prompts/*.S sandbox/*.S humaneval/*.S engine/tiny/*.S)
 
 obj = $(patsubst %.S,$(B)/%.o,$(patsubst %.c,$(B)/%.o,$(1)))

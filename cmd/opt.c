@@ -127,12 +127,16 @@ uint64_t opt_bytes_arg(const char *option, const char *text)
 
 /* ---- the terminal and the folders ---- */
 
-bool opt_has_colour(int fd)
+bool opt_has_cursor(int fd)
 {
     const char *term = getenv("TERM");
-    const char *none = getenv("NO_COLOR");
-    if (none && *none) return false;
     return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
+}
+
+bool opt_has_colour(int fd)
+{
+    const char *none = getenv("NO_COLOR");
+    return !(none && *none) && opt_has_cursor(fd);
 }
 
 int opt_columns(int fd)

@@ -60,7 +60,8 @@ uint64_t opt_bytes_arg(const char *option, const char *text);
 /* Colour and cursor movement are welcome on this descriptor: a terminal, not
  * TERM=dumb, NO_COLOR unset. */
 bool opt_has_colour(int fd);
-int opt_columns(int fd); /* width of the terminal; 80 when unknown */
+bool opt_has_cursor(int fd); /* the same without NO_COLOR: the cursor can be moved */
+int opt_columns(int fd);     /* width of the terminal; 80 when unknown */
 
 /* Folders by XDG rules, without a trailing slash, not created. "" when $HOME is unset. */
 const char *opt_cache_dir(void);  /* ~/.cache/qagent        */
