@@ -2,7 +2,6 @@
 #include "cmd/repl/work.h"
 
 #include "cmd/run.h"
-#include "engine/tiny/tiny.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -121,31 +120,14 @@ static bool fail(struct work *w, int code, const struct err *e)
     return false;
 }
 
-static void open_opts(const struct work *w, struct engine_opts *eo)
-{
-    const struct model_opts *m = &w->o.model;
-    *eo = engine_opts_default();
-    eo->model_path = m->model;
-    if (!m->model) {
-        eo->model_bytes = (struct str){qa_tiny_gguf, (size_t)(qa_tiny_gguf_end - qa_tiny_gguf)};
-    }
-    eo->kernels = m->kernels;
-    eo->n_threads = m->n_threads;
-    eo->kv_k = m->kv_k;
-    eo->kv_v = m->kv_v;
-    eo->want_mmap = m->want_mmap;
-    eo->want_draft = m->n_draft != 0;
-    eo->progress = (struct engine_progress){on_load, (void *)(uintptr_t)w};
-}
-
 static bool open_all(struct work *w)
 {
     struct err e = {0};
-    struct engine_opts eo;
+    struct engine_opts eo = run_engine_opts(&w->o.model);
     struct talk_opts to = {.agent = agent_opts_default(), .dir = w->o.dir};
     char *unfinished = NULL;
     if (sandbox_open(&w->sandbox, &w->o.sandbox, &e)) return fail(w, EXIT_SANDBOX, &e);
-    open_opts(w, &eo);
+    eo.progress = (struct engine_progress){on_load, w};
     enum status st = engine_open(&w->engine, &eo, &e);
     if (st) return fail(w, st == QA_E_USAGE ? EXIT_USAGE : EXIT_MODEL, &e);
     to.agent.engine = w->engine;
@@ -154,6 +136,7 @@ static bool open_all(struct work *w)
     to.agent.sampling = run_sampling(&w->o.model);
     to.agent.ctx_tokens = w->o.model.ctx_tokens;
     to.agent.n_draft = run_n_draft(&w->o.model);
+    to.agent.n_copy = run_n_copy(&w->o.model);
     to.agent.sink = (struct agent_sink){on_agent, w};
     st = talk_open(&w->talk, &to, &e);
     if (st) return fail(w, st == QA_E_FORMAT ? EXIT_MODEL : EXIT_INTERNAL, &e);
