@@ -55,6 +55,8 @@ static struct file make_file(uint64_t scale)
         data[i] = byte_at(i);
     put(f, data, offset);
     free(data);
+    assert_int_equal(fflush(f) | fsync(fd), 0);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* the next reader meets the disk */
     assert_int_equal(fclose(f), 0);
     return out;
 }
