@@ -130,7 +130,8 @@ static enum status reopen(struct talk *t, struct err *e)
     struct agent *a = t->a;
     struct session *s = NULL;
     const struct session_opts o = {.cap_tokens = session_cap_tokens(a->session),
-                                   .n_draft = a->opts.n_draft < 0 ? 3 : a->opts.n_draft};
+                                   .n_draft = a->opts.n_draft < 0 ? 3 : a->opts.n_draft,
+                                   .n_copy = a->opts.n_copy < 0 ? DRAFT_MAX : a->opts.n_copy};
     enum status st = session_open(&s, a->opts.engine, &o, e);
     if (st) return st;
     session_close(a->session);
