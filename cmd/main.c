@@ -3,6 +3,7 @@
 #include "cmd/opt.h"
 #include "engine/engine.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,8 +127,20 @@ static int check_output(int code)
     return code;
 }
 
+/* A standard stream that the caller closed must not be taken by the next file that is
+ * opened: what is printed would go there.  Read-only, so that printing still fails. */
+static void keep_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    keep_streams();
     if (argc < 2 && isatty(STDIN_FILENO)) {
         static char title[] = "qagent";
         char *args[] = {title, NULL};

@@ -20,7 +20,6 @@ struct attack {
     enum run_status wanted; /* RUN_OK: the program says itself what it saw     */
     int timeout_ms;         /* 0: PROVE_TIMEOUT_MS                             */
     const char *evidence;   /* when the way it ended is the proof              */
-    bool is_of_namespaces;  /* level seccomp does not promise it               */
     bool may_be_killed;     /* the init may end it before it can say a word    */
 };
 
@@ -68,28 +67,27 @@ static const struct attack ATTACKS[] = {
              "    return lambda: socket.socket(family, kind)\n"
              "refused('TCP, UDP, netlink, packet, vsock to a listener outside',\n"
              "    ('TCP', tcp), ('UDP', udp), ('netlink', other(16, socket.SOCK_RAW)),\n"
-             "    ('packet', other(17, socket.SOCK_RAW)), ('vsock', other(40, 1)))\n"},
+             "    ('packet', other(17, socket.SOCK_RAW)), ('vsock', other(40, 1)))\n"       },
     {.name = "files: reading",
      .code = "refused('the user\\'s file, /etc/shadow, /proc/1/environ',\n"
              "    ('the file', lambda: open(SECRET).read()),\n"
              "    ('shadow', lambda: open('/etc/shadow').read()),\n"
-             "    ('environ', lambda: open('/proc/1/environ').read()))\n"            },
+             "    ('environ', lambda: open('/proc/1/environ').read()))\n"                   },
     {.name = "files: names",
-     .is_of_namespaces = true,
      .code = "refused('whether the user\\'s file, /home, /proc/self exist',\n"
              "    ('the file', lambda: os.stat(SECRET)), ('home', lambda: os.stat('/home')),\n"
-             "    ('proc', lambda: os.stat('/proc/self')))\n"},
+             "    ('proc', lambda: os.stat('/proc/self')))\n"                               },
     {.name = "files: writing",
      .code = "import os.path\n"
              "def put(folder):\n"
              "    return lambda: open(os.path.join(folder, 'attack'), 'w').close()\n"
              "refused('a file in /, /etc, /usr/lib, Python\\'s own folder',\n"
              "    *[(f, put(f)) for f in ('/', '/etc', '/usr/lib', "
-             "os.path.dirname(os.__file__))])\n"                                                      },
+             "os.path.dirname(os.__file__))])\n"                                            },
     {.name = "processes: reach",
      .code =
          "refused('signal 0 to the caller and its parent',\n"
-         "    ('caller', lambda: os.kill(PID, 0)), ('parent', lambda: os.kill(PPID, 0)))\n"},
+         "    ('caller', lambda: os.kill(PID, 0)), ('parent', lambda: os.kill(PPID, 0)))\n" },
     {.name = "descriptors",
      .code = "left = []\n"
              "for fd in range(256):\n"
@@ -97,7 +95,7 @@ static const struct attack ATTACKS[] = {
              "        os.fstat(fd); left.append(fd)\n"
              "    except OSError:\n"
              "        pass\n"
-             "print('held:' if left == [0, 1, 2] else 'open:', 'open inside:', left)\n"                                                           },
+             "print('held:' if left == [0, 1, 2] else 'open:', 'open inside:', left)\n"     },
     {.name = "environment",
      .code = "fixed = {'PATH', 'HOME', 'LANG', 'TMPDIR', 'PYTHONHASHSEED', 'OMP_NUM_THREADS',\n"
              "         'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'LC_CTYPE'}\n"
@@ -107,7 +105,7 @@ static const struct attack ATTACKS[] = {
      .code = "refused('uid %d: setuid 0, setgid 0, chroot, mknod of a disk' % os.getuid(),\n"
              "    ('setuid', lambda: os.setuid(0)), ('setgid', lambda: os.setgid(0)),\n"
              "    ('chroot', lambda: os.chroot('/')),\n"
-             "    ('mknod', lambda: os.mknod('/tmp/disk', 0o60600, os.makedev(8, 0))))\n"                                                                },
+             "    ('mknod', lambda: os.mknod('/tmp/disk', 0o60600, os.makedev(8, 0))))\n"   },
     {.name = "system calls",
      .code =
          "n = " NUMBERS "\n"
@@ -115,10 +113,10 @@ static const struct attack ATTACKS[] = {
          "    ('ptrace', n['ptrace'], 0, 0, 0, 0), ('unshare', n['unshare'], 0x10000000),\n"
          "    ('mount', n['mount'], None, None, None, 0, None), ('bpf', n['bpf'], 0, 0, 0),\n"
          "    ('keyctl', n['keyctl'], 0, -4, 1), ('perf', n['perf'], 0, 0, 0, 0, 0),\n"
-         "    ('io_uring', n['uring'], 1, 0)))\n"},
+         "    ('io_uring', n['uring'], 1, 0)))\n"                                           },
     {.name = "landlock",
      .code = "refused('writing to a device that the jail has but the rule does not name',\n"
-             "    ('/dev/zero', lambda: os.close(os.open('/dev/zero', os.O_WRONLY))))\n"                                                                    },
+             "    ('/dev/zero', lambda: os.close(os.open('/dev/zero', os.O_WRONLY))))\n"    },
     {.name = "own limits",
      .code =
          "import resource as r\n"
@@ -126,24 +124,23 @@ static const struct attack ATTACKS[] = {
          "    return lambda: r.setrlimit(kind, (r.RLIM_INFINITY, r.RLIM_INFINITY))\n"
          "refused('raising memory, processor, file and process limits',\n"
          "    *[(n, lift(getattr(r, n))) for n in ('RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_FSIZE',\n"
-         "      'RLIMIT_NOFILE', 'RLIMIT_CORE')])\n"},
+         "      'RLIMIT_NOFILE', 'RLIMIT_CORE')])\n"                                        },
     {.name = "memory",
      .code = "keep = []\n"
              "while True:\n"
-             "    keep.append(bytearray(8 << 20))\n",                                                                         .wanted = RUN_OOM,
+             "    keep.append(bytearray(8 << 20))\n",                                         .wanted = RUN_OOM,
      .evidence = "took memory without end: stopped at 256 MiB"},
     {.name = "memory of many",
-     .is_of_namespaces = true,
      .code = "import time\n"
-             "for i in range(6):\n"
+             "for i in range(4):\n"
              "    if os.fork() == 0:\n"
              "        hold = b'x' * (100 << 20)\n"
              "        time.sleep(60)\n"
              "        os._exit(0)\n"
-             "time.sleep(60)\n", .wanted = RUN_OOM,
-     .evidence = "six processes of 100 MiB each: stopped at 256 MiB together"},
+             "time.sleep(60)\n",                             .wanted = RUN_OOM,
+     .timeout_ms = 8000,
+     .evidence = "four processes of 100 MiB each: stopped at 256 MiB together"},
     {.name = "processes: number",
-     .is_of_namespaces = true,
      .code =
          "import time\n"
          "n = 0\n"
@@ -158,24 +155,23 @@ static const struct attack ATTACKS[] = {
          "else:\n"
          "    print('open: 1000 forks worked')\n"
          "sys.stdout.flush()\n"
-         "os._exit(0)\n", .evidence = "forked on and on: the init ended it",
+         "os._exit(0)\n",               .evidence = "forked on and on: the init ended it",
      .may_be_killed = true},
     {.name = "disk",
-     .is_of_namespaces = true,
      .code = "def fill(name):\n"
              "    with open(name, 'wb') as f:\n"
              "        while True:\n"
              "            f.write(bytes(4 << 20))\n"
              "def many():\n"
-             "    for i in range(100000):\n"
-             "        open('/box/%d' % i, 'w').close()\n"
+             "    for i in range(20000):\n"
+             "        open('%d' % i, 'w').close()\n"
              "import signal\n"
              "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
              "refused('one endless file, and files without end',\n"
-             "    ('endless file', lambda: fill('/box/big')), ('many files', many))\n"},
+             "    ('endless file', lambda: fill('big')), ('many files', many))\n"            },
     {.name = "output",
      .code = "while True:\n"
-             "    os.write(1, b'x' * 65536)\n",                                                         .wanted = RUN_OUTPUT_LIMIT,
+             "    os.write(1, b'x' * 65536)\n",    .wanted = RUN_OUTPUT_LIMIT,
      .evidence = "printed without end: stopped, head and tail kept"},
     {.name = "time",
      .code = "import signal\n"
@@ -185,7 +181,7 @@ static const struct attack ATTACKS[] = {
              "    except (OSError, ValueError):\n"
              "        pass\n"
              "while True:\n"
-             "    pass\n",                                                            .wanted = RUN_TIMEOUT,
+             "    pass\n",                                                                        .wanted = RUN_TIMEOUT,
      .timeout_ms = 300,
      .evidence = "ignored every signal and ran on: killed after 300 ms"},
     {.name = "no survivors",
@@ -196,7 +192,7 @@ static const struct attack ATTACKS[] = {
              "        time.sleep(60)\n"
              "    os._exit(0)\n"
              "time.sleep(0.1)\n"
-             "print('held: a daemon in its own session died with the call')\n"                                                        },
+             "print('held: a daemon in its own session died with the call')\n"                                                         },
 };
 _Static_assert(COUNT(ATTACKS) <= SANDBOX_MAX_LAYERS, "one layer a row");
 
@@ -277,11 +273,9 @@ static void prove_one(struct sandbox *s,
 int sandbox_prove(struct sandbox *s, struct sandbox_layer *out)
 {
     struct target t = {.listener = -1, .secret_fd = -1};
-    const bool has_namespaces = !str_starts(str_of(sandbox_statement(s)), STR("seccomp:"));
     int n = 0;
     open_target(&t);
     for (size_t i = 0; i < COUNT(ATTACKS); i++) {
-        if (ATTACKS[i].is_of_namespaces && !has_namespaces) continue;
         prove_one(s, &ATTACKS[i], &t, &out[n++]);
     }
     /* The network row has a witness outside. */
