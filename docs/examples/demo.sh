@@ -25,4 +25,4 @@ echo "demo: $solved of $total tasks solved in $(($(date +%s) - start)) s"
 echo "next: write a task into task.md and run  $qagent solve task.md"
 echo "      with a real model:                 $qagent solve -m Qwen3.6-35B-A3B-Q4_K_M.gguf task.md"
 echo "      what this machine holds:           $qagent doctor"
-[ "$solved" -gt 0 ]
+[ "$solved" -eq "$total" ]
