@@ -2,6 +2,7 @@
 """Checkpoint -> GGUF file of architecture qwen35moe, trunk and draft layer; and back, to go on training.
 
     export.py CHECKPOINT.pt TOKENIZER.json OUT.gguf [--quant f32|q8_0]
+    export.py --tokenizer IN.gguf TOKENIZER.json              # only the tokenizer of a file
 """
 import argparse
 import json
@@ -58,16 +59,28 @@ def load(path, c, params):
         if tuple(x.shape) != tuple(shape):
             raise ValueError(f"{path}: {name} has the shape {tuple(x.shape)}, not {tuple(shape)}")
         params[name].data.copy_(torch.log(-x) if name.endswith("ssm_a") else x)
+    return tokenizer_of(meta)
+
+
+def tokenizer_of(meta):
+    """The tokenizer of a file in the form of tokenizer.json."""
     tokens, types = meta["tokenizer.ggml.tokens"], meta["tokenizer.ggml.token_type"]
     return {"tokens": tokens, "merges": meta["tokenizer.ggml.merges"], "token_type": types,
             "special": {t: i for i, (t, k) in enumerate(zip(tokens, types)) if k != 1}}
 
 
 def main():
-    a = argparse.ArgumentParser()
-    a.add_argument("checkpoint"), a.add_argument("tokenizer"), a.add_argument("out")
-    a.add_argument("--quant", choices=("f32", "q8_0"), default="q8_0")
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--tokenizer", dest="of", metavar="IN.gguf"), a.add_argument("--quant", choices=("f32", "q8_0"), default="q8_0")
+    a.add_argument("files", nargs="+")
     a = a.parse_args()
+    if len(a.files) != (1 if a.of else 3):
+        raise SystemExit("export.py: CHECKPOINT.pt TOKENIZER.json OUT.gguf, or --tokenizer IN.gguf TOKENIZER.json")
+    if a.of:
+        with open(a.files[0], "w", encoding="utf-8") as f:
+            json.dump(tokenizer_of(gguf.read(a.of)[0]), f)
+        return
+    a.checkpoint, a.tokenizer, a.out = a.files
     saved = torch.load(a.checkpoint, map_location="cpu", weights_only=True)
     with open(a.tokenizer, encoding="utf-8") as f:
         export(a.out, Config(**saved["config"]), saved["params"], json.load(f), a.quant)
