@@ -29,6 +29,7 @@ enum {
     KEY_MAX_TOKENS,
     KEY_ANSWERS,
     KEY_JSON,
+    KEY_RETRY,
     KEY_LEVEL,
     KEY_PYTHON,
     KEY_MERGE,
@@ -48,6 +49,7 @@ struct opts {
     int max_iter, shard, n_shards, n_samples, n_jobs;
     int64_t limit, max_tokens;
     double timeout_s, test_timeout_s;
+    enum agent_retry retry;
     bool want_resume, want_json, want_merge, want_compare;
     struct sandbox_opts sandbox;
 };
@@ -71,6 +73,7 @@ static const struct argp_option OPTIONS[] = {
     {"merge",            KEY_MERGE,        0,         0, "join the folders of all shards into --out DIR", 0},
     {"compare",          KEY_COMPARE,      0,         0, "compare two runs in pairs: folders A and B", 0},
     {"json",             KEY_JSON,         0,         0, "events on standard output, one JSON object a line", 0},
+    {"retry",            KEY_RETRY,        "POLICY",  0, "after a failure: auto (default), repair, fresh, lesson", 0},
     {"level",            KEY_LEVEL,        "NAME",    0, "jail: auto, full, user, seccomp", 0},
     {"python",           KEY_PYTHON,       "PROGRAM", 0, "the interpreter (default: python3)", 0},
     {0},
@@ -150,6 +153,11 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case 'j': o->n_jobs = (int)opt_int_arg("jobs", arg, 1, SUITE_MAX_JOBS); break;
     case KEY_ANSWERS: o->answers = arg; break;
     case KEY_JSON: o->want_json = true; break;
+    case KEY_RETRY:
+        if (!agent_retry_of(arg, &o->retry)) {
+            opt_fail("no retry policy '%s'; policies are auto, repair, fresh, lesson", arg);
+        }
+        break;
     case KEY_LEVEL:
         if (!sandbox_level_of(arg, &o->sandbox.level)) {
             opt_fail("no jail level '%s'; levels are auto, full, user, seccomp", arg);
@@ -235,6 +243,7 @@ static json_t *settings_of(const struct opts *o,
     json_t *s = json_object();
     set_text(s, "suite", o->suite);
     set_text(s, "mode", MODES[o->mode]);
+    set_text(s, "retry", agent_retry_name(o->retry));
     set_text(s, "data_sha256", scorer->data_sha256);
     set_text(s, "model_sha256", model_sha256);
     set_text(s, "prompts_sha256", prompts);
@@ -426,6 +435,21 @@ static int open_solvers(struct eval *v, char model_sha256[65])
         open_agentic(v, i);
         v->solver[i] = (struct solver){&v->agentic[i], agentic_solve};
     }
+<<<<<<< HEAD
+=======
+    v->agentic.opts = agent_opts_default();
+    v->agentic.opts.engine = v->engine;
+    v->agentic.opts.sandbox = v->box;
+    v->agentic.opts.limits = limits_of(o);
+    v->agentic.opts.sampling = run_sampling(&o->model);
+    v->agentic.opts.retry = o->retry;
+    v->agentic.opts.ctx_tokens = o->model.ctx_tokens;
+    v->agentic.opts.n_draft = run_n_draft(&o->model);
+    v->agentic.opts.n_copy = run_n_copy(&o->model);
+    v->agentic.opts.sink = (struct agent_sink){eval_view_agent, &v->view};
+    v->agentic.opts.stop = &cmd_stop;
+    *out = (struct solver){&v->agentic, agentic_solve};
+>>>>>>> 7c30287 (cmd: eval takes --retry, as solve does)
     return EXIT_OK;
 }
 
