@@ -8,6 +8,11 @@
 
 /* ---- the session of a run ---- */
 
+struct programs run_programs(const struct run *r)
+{
+    return (struct programs){r->a->opts.sandbox, r->recording, r->log};
+}
+
 /* In the steps that the engine takes itself, told in between: a long prompt takes its
  * time. */
 static enum status append_steps(struct run *r, const struct ids *ids, struct err *e)
@@ -51,6 +56,10 @@ enum status run_append(struct run *r, struct chat_text *t, const char *what, str
     const int64_t before = session_n_tokens(r->a->session);
     bool is_stopped = false;
     enum status st = chat_encode(r->a->opts.engine, t, &ids, e);
+    if (!st && ids.n) {
+        st = recording_append(r->recording, what, session_ids(r->a->session), (size_t)before,
+                              ids.p, ids.n, e);
+    }
     if (!st && ids.n) st = append_steps(r, &ids, e);
     if (st == QA_E_STOP && r->talk && r->has_mark) {
         is_stopped = true;
@@ -140,7 +149,7 @@ static enum status after_failure(struct run *r, const char *note, bool *stays, s
         [AGENT_RETRY_LESSON] = "back to the task with a lesson",
     };
     *stays = false;
-    if (r->iteration >= r->a->opts.limits.max_iter) return QA_OK; /* no turn is left */
+    if (r->iteration >= run_last_iteration(r)) return QA_OK; /* no turn is left */
     r->n_failures++;
     enum agent_retry policy = retry_policy(r);
     if (policy == AGENT_RETRY_REPAIR && !has_room(r)) policy = AGENT_RETRY_FRESH;
@@ -196,7 +205,7 @@ static enum status run_call(struct run *r,
                             struct err *e)
 {
     const struct tools tools = {
-        .sandbox = r->a->opts.sandbox, .limits = r->a->opts.limits.tool, .budget = &r->budget};
+        .programs = run_programs(r), .limits = r->a->opts.limits.tool, .budget = &r->budget};
     run_emit(r, AGENT_TOOL_STARTED, tools_code(c));
     const double start_s = clock_now_s();
     enum status st = tools_run(&tools, c, out, e);
@@ -322,13 +331,16 @@ static enum status handle_text(struct run *r, struct str text, struct err *e)
     return QA_OK;
 }
 
-static void log_turn(struct run *r, const struct turn *t)
+void run_log_turn(struct run *r, const struct turn *t, bool is_answer)
 {
     if (!r->log) return;
+    char rng[20];
     const int64_t n = session_n_tokens(r->a->session) - t->n_start;
+    snprintf(rng, sizeof rng, "%016llx", (unsigned long long)r->rng.state);
     transcript_add(r->log, "turn",
-                   json_pack("{s:i, s:s, s:I, s:o, s:o, s:o}", "iteration", r->iteration, "end",
-                             turn_end_name(t->end), "n_tokens", (json_int_t)t->n_tokens, "ids",
+                   json_pack("{s:i, s:s, s:b, s:s, s:I, s:o, s:o, s:o}", "iteration",
+                             r->iteration, "end", turn_end_name(t->end), "is_answer", is_answer,
+                             "rng", rng, "n_tokens", (json_int_t)t->n_tokens, "ids",
                              transcript_ids(session_ids(r->a->session) + t->n_start, (size_t)n),
                              "think", transcript_text(str_buf_str(&t->stream.think)), "text",
                              transcript_text(str_buf_str(&t->stream.text))));
@@ -339,7 +351,7 @@ enum status run_handle_turn(struct run *r, struct turn *t, bool is_answer, struc
     const struct toolcalls *calls = &t->stream.calls;
     const struct str text = str_buf_str(&t->stream.text);
     bool stays;
-    log_turn(r, t);
+    run_log_turn(r, t, is_answer);
     r->is_at_task = false;
     r->has_turn_end = t->has_turn_end;
     if (t->was_closed) run_notice(r, "thinking was closed at its budget");

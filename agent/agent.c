@@ -220,13 +220,19 @@ struct plan {
     int64_t max_tokens;
 };
 
+int run_last_iteration(const struct run *r)
+{
+    const int most = recording_max_iter(r->recording, r->a->opts.limits.max_iter);
+    return r->n_before + QA_MAX(most, 1);
+}
+
 static struct plan plan_turn(const struct run *r)
 {
     const struct agent *a = r->a;
     const int budget = a->opts.limits.think_tokens;
     const int64_t cap = session_cap_tokens(a->session);
     const int64_t reserve = QA_MIN((int64_t)ANSWER_RESERVE, cap / 8);
-    struct plan p = {.is_last = r->iteration >= a->opts.limits.max_iter};
+    struct plan p = {.is_last = r->iteration >= run_last_iteration(r)};
     p.is_answer = p.is_last || r->wants_answer;
     /* Thinking is for what is new: a task, or a result that failed.  The last step
      * answers at once unless it is the first thing the model says. */
@@ -307,8 +313,10 @@ static enum status new_turn(struct run *r,
 {
     for (int n_repeats = 0;; n_repeats++) {
         if (n_repeats == MAX_REPEATS) args->tried = NULL;
-        enum status st = turn_run(t, args, e);
+        enum status st = recording_turn(args->recording, &args->recorded, e);
+        if (!st) st = turn_run(t, args, e);
         if (st || t->end != TURN_REPEAT) return st;
+        run_log_turn(r, t, !args->may_call);
         turn_release(t);
         run_notice(r, "that plan failed before; thinking again");
         args->think.temp = QA_MIN(args->think.temp * 1.1f, MAX_THINK_TEMP);
@@ -359,6 +367,7 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         .name = a->is_tiny ? &r->name : NULL,
         .think_tokens = p.think_tokens,
         .max_tokens = p.max_tokens,
+        .recording = r->recording,
         .tools = a->tools,
         .sink = on_stream,
         .sink_ctx = r,
@@ -370,7 +379,7 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         run_event(r,
                   &(struct agent_event){.type = AGENT_ITERATION_DONE, .n_tokens = t.n_tokens});
         *spent = t.spent;
-        st = run_handle_turn(r, &t, p.is_answer, e);
+        st = run_handle_turn(r, &t, args.recorded ? args.recorded->is_answer : p.is_answer, e);
         if (!st) remember_plan(r, &t);
         turn_release(&t);
     }
@@ -394,21 +403,61 @@ static enum status encode_name(struct run *r, struct err *e)
     return st;
 }
 
+/* The settings that recording_settings() reads again. */
+static json_t *log_limits(const struct agent_limits *l)
+{
+    return json_pack("{s:i, s:f, s:I, s:i, s:f, s:i, s:I, s:I}", "max_iter", l->max_iter,
+                     "timeout_s", l->timeout_s, "max_tokens", (json_int_t)l->max_tokens,
+                     "think_tokens", l->think_tokens, "tool_total_s", l->tool_total_s,
+                     "tool_timeout_ms", l->tool.timeout_ms, "tool_memory_bytes",
+                     (json_int_t)l->tool.memory_bytes, "tool_output_bytes",
+                     (json_int_t)l->tool.output_bytes);
+}
+
+static json_t *log_sampling(const struct sampling *s)
+{
+    char seed[20];
+    snprintf(seed, sizeof seed, "%llx", (unsigned long long)s->seed);
+    return json_pack("{s:f, s:i, s:f, s:f, s:f, s:f, s:i, s:s}", "temp", (double)s->temp,
+                     "top_k", s->top_k, "top_p", (double)s->top_p, "min_p", (double)s->min_p,
+                     "presence_penalty", (double)s->presence_penalty, "repetition_penalty",
+                     (double)s->repetition_penalty, "penalty_last_n", s->penalty_last_n, "seed",
+                     seed);
+}
+
 static void log_start(struct run *r, struct str task)
 {
     const struct agent *a = r->a;
-    const struct engine_info *info = engine_info(a->opts.engine);
+    const struct agent_opts *o = &a->opts;
+    const struct engine_info *info = engine_info(o->engine);
+    char hash[20];
     if (!r->log || r->talk) return;
-    transcript_add(
-        r->log, "start",
-        json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:s, s:i, s:f, s:I, s:o, s:o}", "model",
-                  info->name, "n_params", (json_int_t)info->n_params, "kernels", info->kernels,
-                  "sandbox", sandbox_statement(a->opts.sandbox), "python",
-                  sandbox_python_version(a->opts.sandbox), "seed",
-                  (json_int_t)a->opts.sampling.seed, "retry", agent_retry_name(a->opts.retry),
-                  "max_iter", a->opts.limits.max_iter, "timeout_s", a->opts.limits.timeout_s,
-                  "n_prefix", (json_int_t)a->n_prefix, "name", transcript_text(r->task.name),
-                  "task", transcript_text(task)));
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)info->model_hash);
+    json_t *start = json_pack(
+        "{s:s, s:s, s:s, s:I, s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:I}", "model",
+        info->name, "model_path", o->model_path ? o->model_path : "", "model_hash", hash,
+        "n_params", (json_int_t)info->n_params, "kernels", info->kernels, "kv",
+        o->kv ? o->kv : "", "n_threads", info->n_threads, "sandbox",
+        sandbox_statement(o->sandbox), "python", sandbox_python_version(o->sandbox), "retry",
+        agent_retry_name(o->retry), "candidates", o->n_candidates, "n_draft", o->n_draft,
+        "n_copy", o->n_copy, "ctx_tokens", (json_int_t)session_cap_tokens(a->session));
+    json_object_set_new(start, "limits", log_limits(&o->limits));
+    json_object_set_new(start, "sampling", log_sampling(&o->sampling));
+    json_object_set_new(start, "n_prefix", json_integer(a->n_prefix));
+    json_object_set_new(start, "prefix_ids",
+                        transcript_ids(session_ids(a->session), (size_t)a->n_prefix));
+    json_object_set_new(start, "name", transcript_text(r->task.name));
+    json_object_set_new(start, "task", transcript_text(task));
+    transcript_add(r->log, "start", start);
+}
+
+/* The run's first line, or the recording that has it. */
+static enum status begin_recording(struct run *r, struct str task, struct err *e)
+{
+    const struct agent *a = r->a;
+    if (!r->recording) log_start(r, task);
+    return recording_begin(r->recording, r->log, session_ids(a->session), (size_t)a->n_prefix,
+                           e);
 }
 
 static enum status open_log(struct run *r, struct err *e)
@@ -474,7 +523,6 @@ static void fill_stats(struct run *r)
 
 static void announce_start(struct run *r, struct str task)
 {
-    log_start(r, task);
     run_event(r, &(struct agent_event){
                      .type = AGENT_STARTED,
                      .text = task,
@@ -506,11 +554,11 @@ static void announce_end(struct run *r)
     run_event(r, &(struct agent_event){.type = AGENT_DONE, .result = out});
 }
 
+/* One candidate: turns until there is an answer. */
 static enum status iterate(struct run *r, enum budget_end *spent, struct err *e)
 {
-    const int max_iter = QA_MAX(r->a->opts.limits.max_iter, 1);
     enum status st = QA_OK;
-    while (!st && !r->is_accepted && !r->is_full && r->iteration < max_iter) {
+    while (!st && !r->is_accepted && !r->is_full && r->iteration < run_last_iteration(r)) {
         *spent = budget_spent(&r->budget);
         if (*spent != BUDGET_LEFT) break;
         r->iteration++;
@@ -520,6 +568,29 @@ static enum status iterate(struct run *r, enum budget_end *spent, struct err *e)
         if (*spent != BUDGET_LEFT) break;
     }
     if (!st && !r->is_accepted && *spent == BUDGET_LEFT) *spent = budget_spent(&r->budget);
+    return st;
+}
+
+/* --candidates: whole attempts from the task's mark, each with all its iterations; what
+ * passed is put to the vote. */
+static enum status iterate_all(struct run *r, enum budget_end *spent, struct err *e)
+{
+    const int n = r->talk || !r->task.wants_code ? 1 : QA_MAX(r->a->opts.n_candidates, 1);
+    enum status st = iterate(r, spent, e);
+    for (int i = 2; i <= n && !st && *spent == BUDGET_LEFT && !r->is_full; i++) {
+        if (r->is_accepted) st = judge_keep(r, e);
+        if (!st) st = run_return_to_task(r, e);
+        if (st) break;
+        r->is_accepted = r->wants_answer = false;
+        r->n_before = r->iteration;
+        r->n_failures = 0;
+        run_notice(r, "candidate %d of %d", i, n);
+        st = iterate(r, spent, e);
+    }
+    if (!st && n > 1) {
+        if (r->is_accepted) st = judge_keep(r, e);
+        if (!st) judge_vote(r);
+    }
     if (*spent != BUDGET_LEFT && *spent != BUDGET_STOP) {
         run_notice(r, "the %s budget is spent", budget_end_name(*spent));
     }
@@ -532,6 +603,10 @@ static void release_run(struct run *r)
     chat_text_release(&r->pending);
     ids_release(&r->name);
     candidate_release(&r->best);
+    for (int i = 0; i < r->n_passed; i++) {
+        candidate_release(&r->passed[i]);
+    }
+    free(r->passed);
     if (!r->talk) transcript_close(r->log);
     tried_release(&r->tried);
     free(r->prose);
@@ -549,7 +624,11 @@ enum status run_task(struct agent *a,
     struct agent_result result = {0};
     struct err own = {0};
     enum budget_end spent = BUDGET_LEFT;
-    struct run r = {.a = a, .talk = talk, .result = &result, .is_at_task = true};
+    struct run r = {.a = a,
+                    .talk = talk,
+                    .recording = talk ? NULL : a->opts.recording,
+                    .result = &result,
+                    .is_at_task = true};
     r.is_sampled = talk && talk->wants_other;
     r.stats = session_stats(a->session);
     task = chat_trim(task);
@@ -561,9 +640,10 @@ enum status run_task(struct agent *a,
     enum status st = open_log(&r, &own);
     if (st) goto fail; /* nothing has happened yet: an error of the caller's */
     st = encode_name(&r, &own);
+    if (!st) st = begin_recording(&r, task, &own);
     if (!st) st = add_task(&r, task, &own);
     announce_start(&r, task);
-    if (!st) st = iterate(&r, &spent, &own);
+    if (!st) st = iterate_all(&r, &spent, &own);
     if (st == QA_E_STOP) {
         spent = BUDGET_STOP;
         st = QA_OK;
@@ -575,6 +655,7 @@ enum status run_task(struct agent *a,
         run_notice(&r, "%s", own.text);
         result.outcome = AGENT_FAILED;
     }
+    recording_end(r.recording, result.outcome == AGENT_INTERRUPTED);
     announce_end(&r);
     if (!st) st = transcript_check(r.log, &own);
     release_run(&r);

@@ -13,6 +13,7 @@
 #include "sandbox/sandbox.h"
 
 struct agent;
+struct recording; /* recording.h */
 
 struct agent_limits {
     int max_iter;           /* model turns, the last one being an answer step; >= 1     */
@@ -103,10 +104,13 @@ struct agent_opts {
                                * first turn of a model below 100 M parameters.  Thinking
                                * after a failure is sampled at temperature 1 or more   */
     enum agent_retry retry;
-    int64_t ctx_tokens;       /* 0: what the task needs, up to the model's own          */
-    int n_draft, n_copy;      /* -1: default                                            */
-    const char *session_path; /* JSONL log to append to; NULL: none                    */
-    const char *prefix_dir;   /* keeps the computed prefix between starts; NULL: nothing */
+    int64_t ctx_tokens;          /* 0: what the task needs, up to the model's own          */
+    int n_draft, n_copy;         /* -1: default                                            */
+    int n_candidates;            /* complete answers to choose from; <= 1: one             */
+    const char *session_path;    /* JSONL log to append to; NULL: none                    */
+    struct recording *recording; /* borrowed: a run to go on with, or to compare; or NULL */
+    const char *model_path, *kv; /* for the log; borrowed; NULL: not known               */
+    const char *prefix_dir;      /* keeps the computed prefix between starts; NULL: nothing */
     struct agent_sink sink;
     const volatile int *stop; /* non-zero: stop within one token; may be NULL           */
 };

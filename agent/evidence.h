@@ -7,7 +7,7 @@
 #ifndef QA_AGENT_EVIDENCE_H
 #define QA_AGENT_EVIDENCE_H
 
-#include "agent/budget.h"
+#include "agent/program.h"
 #include "agent/task.h"
 
 enum evidence_rank {
@@ -34,7 +34,7 @@ void evidence_release(struct evidence *v);
 
 /* Load `code` in a clean worker and try the task's examples.  A task that names no
  * function wants a program: that is run as it is. */
-enum status evidence_check(struct sandbox *s,
+enum status evidence_check(const struct programs *p,
                            struct str code,
                            const struct task *t,
                            const struct run_limits *limits,
@@ -42,7 +42,8 @@ enum status evidence_check(struct sandbox *s,
                            struct evidence *out,
                            struct err *e) MUST_USE;
 
-/* Lower the rank by how the model's own program ended. */
+/* Lower the rank by how the model's own program ended.  The task's examples count more:
+ * where they all pass, only what the program did besides can have failed. */
 void evidence_add_run(struct evidence *v, const struct run_result *r);
 
 #endif

@@ -64,8 +64,9 @@ enum status judge_code(struct run *r,
     struct evidence v;
     const struct agent *a = r->a;
     const double start_s = clock_now_s();
-    enum status st = evidence_check(a->opts.sandbox, code, &r->task, &a->opts.limits.tool,
-                                    &r->budget, &v, e);
+    const struct programs programs = run_programs(r);
+    enum status st =
+        evidence_check(&programs, code, &r->task, &a->opts.limits.tool, &r->budget, &v, e);
     r->budget.tool_s += clock_now_s() - start_s;
     if (st) return st;
     if (own) evidence_add_run(&v, own);
@@ -129,8 +130,44 @@ static enum agent_outcome no_answer(const struct run *r, enum budget_end spent)
 {
     if (spent != BUDGET_LEFT) return AGENT_BUDGET_SPENT;
     if (r->is_full) return AGENT_CONTEXT_FULL;
-    return r->iteration >= r->a->opts.limits.max_iter && r->iteration > 1 ? AGENT_ITER_SPENT
-                                                                          : AGENT_NO_ANSWER;
+    return r->iteration >= run_last_iteration(r) && r->iteration > 1 ? AGENT_ITER_SPENT
+                                                                     : AGENT_NO_ANSWER;
+}
+
+enum status judge_keep(struct run *r, struct err *e)
+{
+    const size_t n = (size_t)r->n_passed + 1;
+    struct candidate *p = realloc(r->passed, n * sizeof *p);
+    if (!p) return err_set(e, QA_E_NOMEM, "out of memory for a candidate");
+    r->passed = p;
+    p[r->n_passed++] = r->best;
+    r->best = (struct candidate){0};
+    return QA_OK;
+}
+
+void judge_vote(struct run *r)
+{
+    int most = 0;
+    int best = -1;
+    for (int i = 0; i < r->n_passed; i++) {
+        int n = 0;
+        for (int k = 0; k < r->n_passed; k++) {
+            n += has_same_source(&r->passed[i].evidence, &r->passed[k].evidence) || i == k;
+        }
+        if (n > most) {
+            most = n;
+            best = i;
+        }
+    }
+    if (best < 0) return;
+    if (r->n_passed > 1) {
+        run_notice(r, "%d answers passed; %d of them agree with the one chosen", r->n_passed,
+                   most);
+    }
+    candidate_release(&r->best);
+    r->best = r->passed[best];
+    r->passed[best] = (struct candidate){0};
+    r->is_accepted = true;
 }
 
 enum status judge_finish(struct run *r, enum budget_end spent, struct err *e)

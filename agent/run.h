@@ -50,10 +50,12 @@ struct run {
     struct ids name; /* of the task, as it follows "def" */
     struct budget budget;
     struct rng rng;
-    struct transcript *log; /* NULL: none */
+    struct recording *recording; /* NULL: none */
+    struct transcript *log;      /* NULL: none */
     struct agent_result *result;
     struct session_stats stats; /* of the session when the run began */
     int iteration;
+    int n_before;             /* iterations of the candidates before this one */
     int64_t n_turn;           /* tokens generated in this turn       */
     struct chat_text pending; /* to be appended before the next turn */
     int mark;                 /* after the task                      */
@@ -64,6 +66,8 @@ struct run {
     bool has_turn_end; /* the last turn's <|im_end|> is there   */
     bool is_full;      /* the context has no room left          */
     int n_failures;
+    struct candidate *passed; /* owned: answers of earlier candidates that passed */
+    int n_passed;
     struct candidate best; /* by rank; the first of equals, but an answer beats a cell */
     bool is_accepted;      /* best is the answer                                       */
     char *prose;           /* owned: answer to a task that wants no code               */
@@ -95,8 +99,14 @@ enum status run_task(struct agent *a,
 /* Other settings for the next run. */
 void run_set(struct agent *a, const struct agent_limits *limits, const struct sampling *s);
 
+/* The iteration that is an answer step because it is the last. */
+int run_last_iteration(const struct run *r);
+
 /* ---- act.c ---- */
 
+/* How this run runs programs. */
+struct programs run_programs(const struct run *r);
+void run_log_turn(struct run *r, const struct turn *t, bool is_answer);
 /* Encode and append t, log it, and empty it.  QA_E_LIMIT: it does not fit; nothing was
  * appended.  QA_E_STOP: in a conversation all of it stands there nevertheless, unless it
  * was the message. */
@@ -131,6 +141,11 @@ enum status judge_code(struct run *r,
                        const struct str *text,
                        struct evidence *out,
                        struct err *e) MUST_USE;
+
+/* --candidates: put the answer that passed aside, and at the end take the one whose
+ * definitions came most often. */
+enum status judge_keep(struct run *r, struct err *e) MUST_USE;
+void judge_vote(struct run *r);
 
 /* Fill result.answer, result.code and result.outcome at the end of a run. */
 enum status judge_finish(struct run *r, enum budget_end spent, struct err *e) MUST_USE;

@@ -129,7 +129,7 @@ static enum status run_code(const struct tools *t,
     }
     limits.timeout_ms = budget_tool_ms(t->budget, limits.timeout_ms);
     const enum status st =
-        sandbox_run(t->sandbox, out->code, RUN_CELL, &limits, t->budget->stop, &out->run, e);
+        program_run(&t->programs, out->code, &limits, t->budget->stop, &out->run, e);
     if (st) return st;
     out->has_run = true;
     out->is_ok = out->run.status == RUN_OK;

@@ -2,13 +2,13 @@
 #ifndef QA_AGENT_TOOLS_H
 #define QA_AGENT_TOOLS_H
 
-#include "agent/budget.h"
+#include "agent/program.h"
 #include "agent/toolcall.h"
 
 enum { TOOLS_RESULT_MAX_BYTES = 16 << 10 };
 
 struct tools {
-    struct sandbox *sandbox; /* borrowed */
+    struct programs programs;
     struct run_limits limits;
     const struct budget *budget;
 };

@@ -16,6 +16,7 @@ enum { VERSION = 1 };
 struct transcript {
     int fd;
     double start_s;
+    bool is_held;
     struct err bad; /* the first failure */
     char path[256];
 };
@@ -81,7 +82,7 @@ void transcript_close(struct transcript *t)
 
 void transcript_add(struct transcript *t, const char *type, json_t *event)
 {
-    json_t *line = t && !t->bad.code ? json_object() : NULL;
+    json_t *line = t && !t->is_held && !t->bad.code ? json_object() : NULL;
     if (!line) {
         json_decref(event);
         return;
@@ -102,6 +103,11 @@ void transcript_add(struct transcript *t, const char *type, json_t *event)
     free(text);
     json_decref(line);
     json_decref(event);
+}
+
+void transcript_hold(struct transcript *t, bool is_held)
+{
+    if (t) t->is_held = is_held;
 }
 
 enum status transcript_check(const struct transcript *t, struct err *e)

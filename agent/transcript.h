@@ -22,6 +22,8 @@ void transcript_close(struct transcript *t);
 /* Append `event` (taken) with "v", "t" (seconds since the log was opened) and "type"
  * put in front.  After a failure nothing more is written; see transcript_check. */
 void transcript_add(struct transcript *t, const char *type, json_t *event);
+/* While held, events are dropped: the file has them already. */
+void transcript_hold(struct transcript *t, bool is_held);
 enum status transcript_check(const struct transcript *t, struct err *e) MUST_USE;
 
 /* Values for events.  Text of any bytes: what is no UTF-8 becomes U+FFFD. */

@@ -9,10 +9,19 @@ enum { MAX_BLANK_TOKENS = 24, SOFT_CLOSE_TOKENS = 128, LOOP_CHECK_TOKENS = 32 };
 enum { DRAWS_PER_TOKEN = 2 }; /* rng_u32s behind one key of session_decode */
 static const uint64_t DRAWS_PER_TURN = (uint64_t)1 << 32;
 
+static const char *const ENDS[] = {"done", "empty", "loop", "repeat", "cut", "budget"};
+
 const char *turn_end_name(enum turn_end end)
 {
-    static const char *const names[] = {"done", "empty", "loop", "repeat", "cut", "budget"};
-    return names[end];
+    return ENDS[end];
+}
+
+static enum turn_end turn_end_of(const char *name)
+{
+    for (size_t i = 0; i < COUNT(ENDS); i++) {
+        if (strcmp(ENDS[i], name) == 0) return (enum turn_end)i;
+    }
+    return TURN_DONE;
 }
 
 void turn_release(struct turn *t)
@@ -127,6 +136,48 @@ static const struct sampling *sampling_of(const struct turn *t,
     return t->is_again ? &a->again : &a->text;
 }
 
+/* A turn that the log tells: appended as it stands.  *is_over: that was all of it. */
+static enum status tell(struct turn *t,
+                        const struct turn_args *a,
+                        struct protocol *p,
+                        bool *is_over,
+                        struct err *e)
+{
+    const struct recorded_turn *x = a->recorded;
+    const enum status st = session_append(a->session, x->ids, x->n, e);
+    if (st) return st;
+    for (size_t i = 0; i < x->n; i++) {
+        const bool was_thinking = p->phase == PROTOCOL_THINK;
+        if (engine_is_stop(a->ids->g, x->ids[i])) {
+            t->has_turn_end = x->ids[i] == a->ids->turn_end;
+            break;
+        }
+        stream_feed(&t->stream, engine_piece(a->ids->g, x->ids[i]));
+        protocol_step(p, x->ids[i]);
+        if (was_thinking && p->phase != PROTOCOL_THINK) (void)is_spent_plan(t, a);
+    }
+    t->n_tokens = x->n_tokens;
+    a->budget->n_tokens += x->n_tokens;
+    a->rng->state = x->rng;
+    if (a->token) a->token(a->sink_ctx, t->n_tokens);
+    *is_over = !x->is_unfinished;
+    t->end = turn_end_of(x->end);
+    if (x->is_unfinished) recording_goes_on(a->recording);
+    return QA_OK;
+}
+
+/* Does the turn say what the log says?  If not, it ends here. */
+static void compare(struct turn *t, const struct turn_args *a, bool *is_over)
+{
+    const bool is_same =
+        recording_compare(a->recording, a->recorded, session_ids(a->session),
+                          (size_t)t->n_start, (size_t)session_n_tokens(a->session), *is_over);
+    if (is_same) return;
+    t->end = TURN_BUDGET;
+    t->spent = BUDGET_STOP;
+    *is_over = true;
+}
+
 /* One round: what must be appended is appended, else a burst is decoded.  *is_over with
  * t->end set when the turn ends. */
 static enum status step(struct turn *t,
@@ -145,7 +196,10 @@ static enum status step(struct turn *t,
                                 session_cap_tokens(a->session) - session_n_tokens(a->session));
     if (room <= 0) return QA_OK;
     t->end = TURN_DONE;
-    if (p->phase == PROTOCOL_CLOSED) return QA_OK;
+    if (p->phase == PROTOCOL_CLOSED) { /* only one token can follow: it is not asked for */
+        t->has_turn_end = true;
+        return session_append(a->session, &a->ids->turn_end, 1, e);
+    }
 
     *is_over = false;
     size_t n_forced;
@@ -204,8 +258,11 @@ enum status turn_run(struct turn *out, const struct turn_args *a, struct err *e)
     stream_init(&t.stream, a->is_thinking, a->tools);
     t.stream.sink = a->sink;
     t.stream.sink_ctx = a->sink_ctx;
+    const bool is_compared = a->recorded && recording_is_replay(a->recording);
+    if (a->recorded && !is_compared) st = tell(&t, a, &p, &is_over, e);
     while (!is_over && !st) {
         st = step(&t, a, &p, &is_over, e);
+        if (!st && is_compared) compare(&t, a, &is_over);
     }
     if (st == QA_E_STOP) {
         t.end = TURN_BUDGET;

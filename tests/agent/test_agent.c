@@ -301,10 +301,36 @@ static void the_tasks_examples_count_although_the_models_own_asserts_pass(void *
 static void a_wrong_assert_of_the_models_own_does_not_sink_good_code(void **fixture)
 {
     PLAY({"a\n</think>\n\n" CALL(GOOD "\nassert double(2) == 5"), false},
-         {"b\n</think>\n\n" BLOCK("def double(x):\n    return x + x"), false});
+         {"b" OPENED(GOOD), false});
     p->opts.retry = AGENT_RETRY_REPAIR;
     play(p, TASK);
-    ends(p, AGENT_ANSWERED, "def double(x):\n    return x + x");
+    ends(p, AGENT_ANSWERED, GOOD);
+    hasnt(p->notices.p, "repairs"); /* the task's example passed: that is no failure */
+    release(p);
+}
+
+/* Asserts that cannot even be read do not take the function with them. */
+static void a_program_that_breaks_off_behind_the_function_is_tried_without_its_end(
+    void **fixture)
+{
+    PLAY({"a\n</think>\n\n" CALL(GOOD "\n\nassert double([\"}\nprint('ok')"), false},
+         {"b" OPENED(GOOD), false});
+    p->opts.retry = AGENT_RETRY_REPAIR;
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    hasnt(p->notices.p, "repairs");
+    release(p);
+}
+
+/* A function that is itself cut is none. */
+static void a_program_that_breaks_off_within_the_function_is_broken(void **fixture)
+{
+    PLAY({"a\n</think>\n\n" CALL("def double(x):\n    y = (\n    return 2 * x"), false},
+         {"b\n</think>\n\n" BLOCK(GOOD), false});
+    p->opts.retry = AGENT_RETRY_REPAIR;
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    has(p, p->notices.p, "never closed");
     release(p);
 }
 
@@ -641,6 +667,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(auto_repairs_first_and_then_starts_afresh_with_a_large_model),
         cmocka_unit_test(the_tasks_examples_count_although_the_models_own_asserts_pass),
         cmocka_unit_test(a_wrong_assert_of_the_models_own_does_not_sink_good_code),
+        cmocka_unit_test(
+            a_program_that_breaks_off_behind_the_function_is_tried_without_its_end),
+        cmocka_unit_test(a_program_that_breaks_off_within_the_function_is_broken),
         cmocka_unit_test(a_retyped_answer_that_fails_gives_way_to_the_program_that_passed),
         cmocka_unit_test(asserts_around_an_answer_are_left_out),
         cmocka_unit_test(the_answer_is_chosen_by_what_it_defines),

@@ -122,7 +122,7 @@ static void a_run_is_logged_with_ids_that_make_up_the_session(void **fixture)
         if (strcmp(type_of(lines, i), "start") == 0) start = line;
     }
     assert_non_null(start);
-    assert_non_null(json_object_get(start, "seed"));
+    assert_non_null(json_object_get(json_object_get(start, "sampling"), "seed"));
     assert_string_equal(json_string_value(json_object_get(start, "sandbox")),
                         sandbox_statement(o.sandbox));
     size_t n_prefix = (size_t)json_integer_value(json_object_get(start, "n_prefix"));

@@ -29,5 +29,5 @@ check 'sandbox/*.[ch]' "sandbox/.*|$base"
 check 'agent/*.[ch]' "agent/.*|prompts/.*|engine/engine\.h|sandbox/sandbox\.h|$base"
 check 'humaneval/*.[ch]' "humaneval/.*|prompts/.*|agent/agent\.h|engine/engine\.h|sandbox/sandbox\.h|$base"
 # inspect shows the container itself, so its reader counts as a door for cmd.
-check 'cmd/*.[ch] cmd/repl/*.[ch]' "cmd/.*|humaneval/(humaneval|suite)\.h|agent/(agent|talk)\.h|engine/engine\.h|engine/gguf\.h|engine/quant\.h|engine/tiny/tiny\.h|sandbox/sandbox\.h|prompts/.*|$base"
+check 'cmd/*.[ch] cmd/repl/*.[ch]' "cmd/.*|humaneval/(humaneval|suite)\.h|agent/(agent|talk|recording)\.h|engine/engine\.h|engine/gguf\.h|engine/quant\.h|engine/tiny/tiny\.h|sandbox/sandbox\.h|prompts/.*|$base"
 exit $bad

@@ -1,0 +1,2 @@
+echo nonsense > run.jsonl
+"$QAGENT" replay run.jsonl

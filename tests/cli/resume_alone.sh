@@ -1,0 +1,1 @@
+"$QAGENT" solve --resume
