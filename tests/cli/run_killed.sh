@@ -10,7 +10,7 @@ below() {
     done
 }
 for i in $(seq 300); do # until the loop has burnt a second: it has begun for sure
-    ps -o cputimes= -p "$(below $pid | paste -sd,)" | grep -q '[1-9]' && break
+    ps -o cputimes= -p "$(below $pid | paste -sd,)" 2>/dev/null | grep -q '[1-9]' && break
     sleep 0.1
 done
 kill -INT $pid
