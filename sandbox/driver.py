@@ -15,15 +15,17 @@ import _thread
 import atexit
 import gc
 import io
-import linecache
 import mmap
 import os
 import resource
 import signal
 import struct
 import sys
-import threading
 import types
+
+if sys.argv[1] == "cell":  # a scored text has them when it may want them
+    import linecache
+    import threading
 
 DRIVER_FD, REPORT_FD = 3, 4
 HEADER = struct.Struct("<IIQII16s")
@@ -244,7 +246,16 @@ GUARDED = {
     "subprocess": "Popen",
 }
 HIDDEN = ("ipdb", "joblib", "resource", "psutil", "tkinter")
-# Loaded by the official command before its guard, and slow: only where the text wants it.
+# Loaded by the official command before its guard.  Most texts import nothing or what
+# PLAIN names, which the guard does not touch and which use nothing that it takes away:
+# to them it is the same whether the rest is there, and it takes three times as long as
+# the interpreter itself.
+OFFICIAL = ("collections datetime functools heapq itertools json math random re string typing warnings contextlib "
+            "faulthandler linecache shutil subprocess tempfile threading").split()
+PLAIN = "bisect collections copy functools heapq itertools math operator re string typing".split()
+DOUBT = (b"__", b"sys", b"exec", b"eval", b"compile", b"importlib")
+CANARY = b"def _canary_check("  # the start of humaneval/canary.py, which needs ast
+# Slow, and loaded by the official command too: only where the text wants it.
 LATE = {
     "numpy": (b"numpy", b"pandas", b"scipy", b"sklearn", b"sympy"),
     "multiprocessing.managers": (b"multiprocessing", b"concurrent"),
@@ -259,8 +270,8 @@ def guard():
     faulthandler.disable()
     os.environ["OMP_NUM_THREADS"] = "1"
     for module, names in GUARDED.items():
-        module = __import__(module)
-        for name in names.split():
+        module = sys.modules.get(module)
+        for name in names.split() if module else ():
             setattr(module, name, None)
     for name in HIDDEN:
         sys.modules[name] = None
@@ -333,20 +344,43 @@ def finish_path(folders):
     site.sethelper()
 
 
-def preload(mode):
-    names = ["collections", "datetime", "functools", "heapq", "itertools", "json", "math",
-             "random", "re", "string", "typing", "warnings"]
-    if mode == "score":
-        names += ["contextlib", "faulthandler", "shutil", "subprocess", "tempfile"]
-    for name in names:
-        __import__(name)
-    if mode == "score":
-        sys.modules["tempfile"].gettempdir()  # asked once, before the guard forbids asking
+def plain_imports(code):
+    """The modules of PLAIN that the text imports; None when it imports, or may import,
+    anything else."""
+    text, canary, rest = code.partition(CANARY)
+    if canary:
+        text += bytes.fromhex(rest.split(b'fromhex("', 1)[1].split(b'"', 1)[0].decode())
+    if any(word in text for word in DOUBT):
+        return None
+    names = []
+    n_seen = 0
+    for line in text.split(b"\n"):
+        words = line.replace(b",", b" ").split()
+        if words[:1] == [b"import"]:
+            names += words[1:]
+        elif words[:1] == [b"from"] and words[2:3] == [b"import"]:
+            names.append(words[1])
+        else:
+            continue
+        n_seen += 1
+    names = [name.decode("latin-1") for name in names]
+    if n_seen != text.count(b"import") or not set(names) <= set(PLAIN):
+        return None
+    return names + ["ast"] if canary else names
 
 
-def preload_late(code):
+def preload_official(code):
     """What the official command has loaded when its guard falls, where it makes a
     difference: a package that is imported behind the guard meets None."""
+    try:
+        names = plain_imports(code)
+    except (ValueError, IndexError):
+        names = None
+    for name in OFFICIAL if names is None else names:
+        __import__(name)
+    if names is not None:
+        return
+    sys.modules["tempfile"].gettempdir()  # asked once, before the guard forbids asking
     for name, words in LATE.items():
         if any(word in code for word in words):
             try:
@@ -363,7 +397,10 @@ def main():
         os._exit(1)
     page = open_report()
     finish_path(sys.argv[2:])
-    preload(mode)
+    __import__("warnings")  # the compiler asks for it
+    if mode == "cell":
+        for name in OFFICIAL[:OFFICIAL.index("contextlib")]:
+            __import__(name)
     gc.collect()
     gc.freeze()
     os.write(DRIVER_FD, b"R")
@@ -374,7 +411,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     home, leave = os.getpid(), os._exit
     if score:
-        preload_late(code)
+        preload_official(code)
     os.write(DRIVER_FD, b"G")
     os.close(DRIVER_FD)
 
