@@ -301,6 +301,8 @@ static int solve(const struct solve_opts *o,
     struct agent_result r = {0};
     enum status st = agent_open(&agent, a, &e);
     if (st == QA_E_STOP) return cmd_stop ? cmd_stop : EXIT_INTERRUPTED;
+    /* The system prompt alone does not fit: no task does. */
+    if (st == QA_E_LIMIT) return cmd_fail(agent_outcome_exit(AGENT_CONTEXT_FULL), &e);
     if (st) return cmd_fail(st == QA_E_FORMAT ? EXIT_MODEL : EXIT_INTERNAL, &e);
     st = agent_run(agent, task, name, &r, &e);
     agent_close(agent);
