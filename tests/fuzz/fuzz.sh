@@ -27,6 +27,6 @@ for source in engine/*.c engine/base/*.c engine/ref/*.c engine/cpu/*.c sandbox/*
 done
 # shellcheck disable=SC2086
 clang ${flags/fuzzer-no-link/fuzzer} -o "$out/$name" "tests/fuzz/fuzz_$name.c" $objects \
-    -lseccomp -ljansson -lutf8proc -lz -lcrypto -lm
+    -lseccomp -ljansson -lutf8proc -lz -lcrypto -lcurl -lm
 "$out/$name" -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=10 -print_final_stats=1 \
     -artifact_prefix="$out/$name-" "$out/corpus/$name" "tests/fuzz/corpus/$name"
