@@ -1,6 +1,7 @@
 /* Sessions as files: what is loaded goes on as what was saved. */
 #include "engine/hash.h"
 #include "engine/session.h"
+#include "engine/tiny/tiny.h"
 #include "tests/engine/mini.h"
 
 #include <fcntl.h>
@@ -87,6 +88,74 @@ static void a_loaded_session_goes_on_as_the_saved_one(void **state)
             }
             engine_close(g);
         }
+    }
+}
+
+/* Heads of 64 values, which every format can hold. */
+static struct engine *tiny_open(enum kv_type k, enum kv_type v)
+{
+    struct engine_opts o = engine_opts_default();
+    struct engine *g = NULL;
+    o.model_bytes =
+        (struct str){.p = qa_tiny_gguf, .n = (size_t)(qa_tiny_gguf_end - qa_tiny_gguf)};
+    o.n_threads = 1;
+    o.kv_k = k;
+    o.kv_v = v;
+    OK(engine_open(&g, &o, ok));
+    return g;
+}
+
+/* Pages that the next position reads compressed. */
+static int n_compressed(const struct session *s)
+{
+    int n = 0;
+    for (int i = 0; i < s->cache.n_pages; i++)
+        n += !attn_reads_f16(i, session_n_tokens(s) / PAGE_TOKENS);
+    return n;
+}
+
+/* Pages that are no longer there in f16. */
+static int n_dropped(const struct session *s)
+{
+    int n = 0;
+    for (int i = 0; i < s->cache.n_pages; i++)
+        n += i >= s->cache.to16 || !s->cache.f16.page[i];
+    return n;
+}
+
+static const enum kv_type COMPRESSED[][2] = {
+    {KV_Q8_0,   KV_Q8_0  },
+    {KV_Q4_0,   KV_Q4_0  },
+    {KV_TURBO4, KV_TURBO4},
+    {KV_TURBO3, KV_TURBO3},
+    {KV_TURBO2, KV_TURBO2},
+    {KV_Q8_0,   KV_TURBO2},
+    {KV_TURBO3, KV_F16   },
+    {KV_F32,    KV_Q4_0  },
+};
+
+static void compressed_keys_and_values_go_on_as_they_were(void **state)
+{
+    static const size_t N_IDS[] = {N_PROMPT, 256, 401}; /* the first is read in f16 alone */
+    int32_t ids[401], out[N_MORE];
+    fill_ids(ids, COUNT(ids), 5);
+    for (size_t t = 0; t < COUNT(COMPRESSED); t++) {
+        struct engine *g = tiny_open(COMPRESSED[t][0], COMPRESSED[t][1]);
+        for (size_t i = 0; i < 2 * COUNT(N_IDS); i++) {
+            const int n_draft = i % 2 ? 3 : 0;
+            struct session *s = mini_session(g, n_draft, 0), *l = mini_session(g, n_draft, 0);
+            OK(session_append(s, ids, N_IDS[i / 2], ok));
+            decode_sampled(s, out, 9);
+            OK(session_save(s, path, ok));
+            OK(session_load(l, path, ok));
+            assert_int_equal(n_compressed(s), n_compressed(l));
+            assert_int_equal(n_compressed(s) > 0, N_IDS[i / 2] > N_PROMPT);
+            if (N_IDS[i / 2] > 400) assert_true(n_dropped(s) > 0 && n_dropped(l) > 0);
+            assert_same_future(s, l);
+            session_close(s);
+            session_close(l);
+        }
+        engine_close(g);
     }
 }
 
@@ -234,6 +303,31 @@ static void another_model_format_or_room_is_refused(void **state)
     engine_close(wide);
 }
 
+static void other_formats_of_keys_or_values_are_refused(void **state)
+{
+    int32_t ids[4];
+    fill_ids(ids, 4, 1);
+    for (size_t i = 0; i < COUNT(COMPRESSED); i++) {
+        struct engine *g = tiny_open(COMPRESSED[i][0], COMPRESSED[i][1]);
+        session_close(saved_session(g, 0, 0));
+        engine_close(g);
+        for (size_t k = 0; k < COUNT(COMPRESSED); k++) {
+            if (k == i) continue;
+            char want[200];
+            snprintf(want, sizeof want,
+                     "session file '@' was made with cache formats %s and %s, not %s and %s",
+                     kv_type_name(COMPRESSED[i][0]), kv_type_name(COMPRESSED[i][1]),
+                     kv_type_name(COMPRESSED[k][0]), kv_type_name(COMPRESSED[k][1]));
+            g = tiny_open(COMPRESSED[k][0], COMPRESSED[k][1]);
+            struct session *l = mini_session(g, 0, 0);
+            OK(session_append(l, ids, 4, ok));
+            assert_refused(l, path, want);
+            session_close(l);
+            engine_close(g);
+        }
+    }
+}
+
 static void a_changed_bit_anywhere_is_noticed(void **state)
 {
     struct engine *g = mini_open(MINI_MOE, "ref", KV_F16);
@@ -328,11 +422,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_loaded_session_goes_on_as_the_saved_one),
+        cmocka_unit_test(compressed_keys_and_values_go_on_as_they_were),
         cmocka_unit_test(loading_replaces_what_was_there),
         cmocka_unit_test(an_empty_session_can_be_saved_and_loaded),
         cmocka_unit_test(a_session_that_does_not_draft_takes_the_file_of_one_that_does),
         cmocka_unit_test(wrong_files_are_refused_with_one_line_each),
         cmocka_unit_test(another_model_format_or_room_is_refused),
+        cmocka_unit_test(other_formats_of_keys_or_values_are_refused),
         cmocka_unit_test(a_changed_bit_anywhere_is_noticed),
         cmocka_unit_test(a_file_that_cannot_be_written_leaves_the_old_one),
         cmocka_unit_test(the_key_names_model_format_kernels_drafting_and_tokens),
