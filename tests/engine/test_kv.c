@@ -319,6 +319,28 @@ static void drafting_does_not_matter(struct engine *g, const int32_t *ids)
     session_close(t);
 }
 
+/* Back to an automatic mark, of which only the recurrent state and pages are kept. */
+static void going_back_into_a_prompt_does_not_matter(struct engine *g,
+                                                     const int32_t *ids,
+                                                     const float *want)
+{
+    for (int n_draft = 0; n_draft <= 3; n_draft += 3) {
+        const struct session_opts o = {
+            .cap_tokens = 700, .n_draft = n_draft, .step_tokens = 30, .mark_every = 90};
+        struct session *s = NULL;
+        int32_t other[N_PROMPT];
+        size_t n_reused;
+        OK(session_open(&s, g, &o, ok));
+        memcpy(other, ids, sizeof other);
+        other[300] ^= 1;
+        append(s, other, N_PROMPT);
+        OK(session_sync(s, ids, N_PROMPT, &n_reused, ok));
+        assert_int_equal(n_reused, 270);
+        assert_logits(s, want);
+        session_close(s);
+    }
+}
+
 static void sessions_do_not_depend_on_how_they_came_about(void **state)
 {
     (void)state;
@@ -343,6 +365,7 @@ static void sessions_do_not_depend_on_how_they_came_about(void **state)
         forking_does_not_matter(g, ids, want);
         saving_does_not_matter(g, ids, want);
         drafting_does_not_matter(g, ids);
+        going_back_into_a_prompt_does_not_matter(g, ids, want);
         free(want);
         engine_close(g);
     }

@@ -1,5 +1,6 @@
 /* Many sessions in a step: each gets, to the bit, what it gets alone. */
 #include "engine/session.h"
+#include "engine/tiny/tiny.h"
 #include "tests/engine/mini.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct player {
     int n_out;
     float *logits; /* [V] after the last token */
     int n_rewinds, n_forks;
+    bool has_short_list; /* of ids to draft */
     struct err e;
 };
 
@@ -96,9 +98,11 @@ static void *play(void *arg)
     struct rng dice, draws;
     rng_init(&dice, p->seed, 3);
     rng_init(&draws, p->seed, 4);
+    static const int N_DRAFT_IDS[] = {0, 40, 40, 100}; /* the tokens of a session come on top */
     const int n_draft = (int)(p->seed % 3) * 2;
     const struct session_opts o = {.cap_tokens = 1500,
                                    .n_draft = engine_info(p->g)->has_draft ? n_draft : 0,
+                                   .n_draft_ids = N_DRAFT_IDS[p->seed % COUNT(N_DRAFT_IDS)],
                                    .n_copy = p->seed % 2 ? 6 : 0,
                                    .step_tokens = p->seed % 2 ? 0 : 20};
     struct session *s = NULL;
@@ -106,6 +110,7 @@ static void *play(void *arg)
     enum status st = session_open(&s, p->g, &o, &p->e);
     for (int i = 0; i < ROUNDS && !st; i++)
         st = play_round(p, &s, &dice, &draws);
+    p->has_short_list = !st && o.n_draft && s->spec.head.is_short && s->spec.head.extra.rows;
     const float *row = st ? NULL : session_logits(s, &p->e);
     if (row) memcpy(p->logits, row, (size_t)engine_info(p->g)->n_vocab * sizeof *row);
     session_close(s);
@@ -129,13 +134,13 @@ static void assert_same_play(const struct player *a, const struct player *b, con
         fail_msg("%s, seed %d: other logits in company", name, (int)a->seed);
 }
 
-static void compare(const char *stem, const char *kernels, int n)
+/* Closes g. */
+static void compare_on(struct engine *g, int n)
 {
-    struct engine *g = mini_open(stem, kernels, KV_F16);
     struct player alone[N_SESSIONS], together[N_SESSIONS];
     pthread_t thread[N_SESSIONS];
     pthread_barrier_t start;
-    int n_rewinds = 0, n_forks = 0;
+    int n_rewinds = 0, n_forks = 0, n_short = 0;
     pthread_barrier_init(&start, NULL, (unsigned)n);
     for (int i = 0; i < n; i++) {
         player_init(&alone[i], g, (uint64_t)(10 * n + i));
@@ -151,12 +156,19 @@ static void compare(const char *stem, const char *kernels, int n)
         assert_same_play(&alone[i], &together[i], engine_info(g)->kernels);
         n_rewinds += together[i].n_rewinds;
         n_forks += together[i].n_forks;
+        n_short += together[i].has_short_list;
         free(alone[i].logits);
         free(together[i].logits);
     }
     assert_true(n_rewinds + n_forks > 0);
+    if (n == N_SESSIONS && engine_info(g)->has_draft) assert_true(n_short > 1);
     pthread_barrier_destroy(&start);
     engine_close(g);
+}
+
+static void compare(const char *stem, const char *kernels, int n)
+{
+    compare_on(mini_open(stem, kernels, KV_F16), n);
 }
 
 static void ref_gives_each_session_what_it_gets_alone(void **state)
@@ -171,6 +183,26 @@ static void every_kernel_set_gives_each_session_what_it_gets_alone(void **state)
     for (int i = 0; cpu_ops_at(i); i++) {
         compare(MINI_MOE, cpu_ops_at(i)->name, N_SESSIONS);
         compare(MINI_DENSE, cpu_ops_at(i)->name, 5);
+    }
+}
+
+static void compressed_keys_and_values_are_as_alone(void **state)
+{
+    static const enum kv_type PAIRS[][2] = {
+        {KV_Q8_0,   KV_Q4_0  },
+        {KV_TURBO4, KV_TURBO3},
+        {KV_TURBO2, KV_F16   },
+    };
+    for (size_t i = 0; i < COUNT(PAIRS); i++) {
+        struct engine_opts o = engine_opts_default();
+        struct engine *g = NULL;
+        o.model_bytes =
+            (struct str){.p = qa_tiny_gguf, .n = (size_t)(qa_tiny_gguf_end - qa_tiny_gguf)};
+        o.n_threads = 1;
+        o.kv_k = PAIRS[i][0];
+        o.kv_v = PAIRS[i][1];
+        OK(engine_open(&g, &o, ok));
+        compare_on(g, N_SESSIONS);
     }
 }
 
@@ -437,6 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ref_gives_each_session_what_it_gets_alone),
         cmocka_unit_test(every_kernel_set_gives_each_session_what_it_gets_alone),
+        cmocka_unit_test(compressed_keys_and_values_are_as_alone),
         cmocka_unit_test(sessions_that_are_inside_share_one_pass),
         cmocka_unit_test(a_prompt_beside_a_decoding_session_is_cut),
         cmocka_unit_test(a_trial_that_shares_a_large_step_can_be_kept),
