@@ -17,6 +17,9 @@ trap 'rm -f "$log"' EXIT
 if [ -z "${QAGENT_SHARED:-}" ] && [ -d ../shared/reference ]; then
     export QAGENT_SHARED=$PWD/../shared
 fi
+if [ -n "${QAGENT_SHARED:-}" ] && [ -e "$QAGENT_SHARED/data/HumanEval.jsonl.gz" ]; then
+    export QAGENT_HUMANEVAL=${QAGENT_HUMANEVAL:-$QAGENT_SHARED/data/HumanEval.jsonl.gz}
+fi
 [ -n "${QAGENT_SHARED:-}" ] || echo "NOTE: no reference files (QAGENT_SHARED): tests against them are skipped"
 
 # Numbers from one kind of cmocka's closing lines, "[  PASSED  ] 12 test(s)."
