@@ -265,25 +265,34 @@ static void answers_are_extracted_again_without_the_model(void **state)
     assert_true(str_eq(str_buf_str(&got), str_buf_str(&want)));
     str_buf_release(&got);
 
-    /* Another answer in the log gives another completion. */
+    /* Another answer in the log gives another completion; prose before the block none. */
+    static const struct {
+        const char *answer;
+        size_t n_changed;
+    } CASES[] = {
+        {"\"answer\":\"Nothing.\\n```python",     0},
+        {"\"answer\":\"```python\\n# another\\n", 1},
+    };
     struct str_buf log;
     read_all(&log, "a/tasks.jsonl");
     const struct str text = str_buf_str(&log);
     const size_t at = str_find(text, STR("\"answer\":\"```python"));
     assert_true(at != SIZE_MAX);
-    struct str_buf edited;
-    str_buf_init(&edited, 1 << 20);
-    str_buf_add(&edited, str_cut(text, 0, at));
-    str_buf_add_z(&edited, "\"answer\":\"Nothing.\\n```python");
-    str_buf_add(&edited, str_cut(text, at + 19, text.n));
-    assert_int_equal(file_write(path_in("a/tasks.jsonl"), str_buf_str(&edited), &e), QA_OK);
-    assert_int_equal(
-        suite_extract_again(path_in("a"), d, path_in("again.jsonl"), &n, &n_changed, &e),
-        QA_OK);
-    assert_int_equal(n_changed, 0); /* prose around the block is dropped */
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct str_buf edited;
+        str_buf_init(&edited, 1 << 20);
+        str_buf_add(&edited, str_cut(text, 0, at));
+        str_buf_add_z(&edited, CASES[i].answer);
+        str_buf_add(&edited, str_cut(text, at + 19, text.n));
+        assert_int_equal(file_write(path_in("a/tasks.jsonl"), str_buf_str(&edited), &e), QA_OK);
+        str_buf_release(&edited);
+        assert_int_equal(
+            suite_extract_again(path_in("a"), d, path_in("again.jsonl"), &n, &n_changed, &e),
+            QA_OK);
+        assert_int_equal(n_changed, CASES[i].n_changed);
+    }
     str_buf_release(&want);
     str_buf_release(&log);
-    str_buf_release(&edited);
     dataset_close(d);
 }
 
