@@ -394,17 +394,12 @@ static void open_agentic(struct eval *v, int i)
 {
     const struct opts *o = v->o;
     struct agent_opts *a = &v->agentic[i].opts;
-    *a = agent_opts_default();
+    *a = run_agent_opts(&o->model);
     a->engine = v->engine;
     a->sandbox = v->box;
     a->limits = limits_of(o);
-    a->sampling = run_sampling(&o->model);
     a->retry = o->retry;
-    a->ctx_tokens = o->model.ctx_tokens;
-    a->n_draft = run_n_draft(&o->model);
-    a->n_copy = run_n_copy(&o->model);
     a->sink = (struct agent_sink){eval_view_agent, &v->view.job[i]};
-    a->prefix_dir = opt_prefix_dir();
     a->stop = &cmd_stop;
 }
 

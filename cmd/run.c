@@ -122,3 +122,15 @@ int run_n_copy(const struct model_opts *o)
 {
     return o->n_copy < 0 ? DRAFT_MAX : o->n_copy;
 }
+
+struct agent_opts run_agent_opts(const struct model_opts *o)
+{
+    struct agent_opts a = agent_opts_default();
+    a.limits.think_tokens = o->think_tokens;
+    a.sampling = run_sampling(o);
+    a.ctx_tokens = o->ctx_tokens;
+    a.n_draft = run_n_draft(o);
+    a.n_copy = run_n_copy(o);
+    a.prefix_dir = opt_prefix_dir();
+    return a;
+}

@@ -2,6 +2,7 @@
 #ifndef QA_CMD_RUN_H
 #define QA_CMD_RUN_H
 
+#include "agent/agent.h"
 #include "cmd/cmd.h"
 #include "cmd/opt.h"
 #include "engine/engine.h"
@@ -27,5 +28,8 @@ struct sampling run_sampling(const struct model_opts *o);
 int run_n_draft(const struct model_opts *o);
 /* Longest copy from the context: the user's, else 8. */
 int run_n_copy(const struct model_opts *o);
+
+/* What these options say of an agent; engine, jail, limits and sink are the caller's. */
+struct agent_opts run_agent_opts(const struct model_opts *o);
 
 #endif

@@ -275,17 +275,12 @@ static int hand_out(const struct solve_opts *o, const struct agent_result *r)
 
 static struct agent_opts agent_opts_of(const struct solve_opts *o, const char *log)
 {
-    struct agent_opts a = agent_opts_default();
+    struct agent_opts a = run_agent_opts(&o->model);
     a.limits = o->limits;
     a.limits.think_tokens = o->model.think_tokens;
-    a.sampling = run_sampling(&o->model);
     a.retry = o->retry;
     a.n_candidates = o->n_candidates;
-    a.ctx_tokens = o->model.ctx_tokens;
-    a.n_draft = run_n_draft(&o->model);
-    a.n_copy = run_n_copy(&o->model);
     a.session_path = *log ? log : NULL;
-    a.prefix_dir = opt_prefix_dir();
     a.stop = &cmd_stop;
     return a;
 }

@@ -124,7 +124,7 @@ static bool open_all(struct work *w)
 {
     struct err e = {0};
     struct engine_opts eo = run_engine_opts(&w->o.model);
-    struct talk_opts to = {.agent = agent_opts_default(), .dir = w->o.dir};
+    struct talk_opts to = {.agent = run_agent_opts(&w->o.model), .dir = w->o.dir};
     char *unfinished = NULL;
     if (sandbox_open(&w->sandbox, &w->o.sandbox, &e)) return fail(w, EXIT_SANDBOX, &e);
     eo.progress = (struct engine_progress){on_load, w};
@@ -133,10 +133,6 @@ static bool open_all(struct work *w)
     to.agent.engine = w->engine;
     to.agent.sandbox = w->sandbox;
     to.agent.limits = w->o.limits;
-    to.agent.sampling = run_sampling(&w->o.model);
-    to.agent.ctx_tokens = w->o.model.ctx_tokens;
-    to.agent.n_draft = run_n_draft(&w->o.model);
-    to.agent.n_copy = run_n_copy(&w->o.model);
     to.agent.sink = (struct agent_sink){on_agent, w};
     st = talk_open(&w->talk, &to, &e);
     if (st) return fail(w, st == QA_E_FORMAT ? EXIT_MODEL : EXIT_INTERNAL, &e);
