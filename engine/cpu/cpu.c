@@ -2,6 +2,7 @@
 #include "engine/base/cpu.h"
 
 #include "engine/cpu/device.h"
+#include "engine/host.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,13 +85,9 @@ static void *grab(struct tally *t, size_t n, size_t each)
         bytes = bytes / 64 * 64; /* whole alignments, at least one */
         t->n_bytes += bytes;
         if (t->is_dry) return NULL;
-        p = aligned_alloc(64, bytes);
+        p = host_alloc(NULL, bytes);
     }
-    if (p) {
-        memset(p, 0, bytes);
-    } else {
-        t->has_failed = true;
-    }
+    if (!p) t->has_failed = true;
     return p;
 }
 
@@ -169,47 +166,6 @@ static enum status device_reserve(struct device *d,
     return QA_OK;
 }
 
-static void *memory_alloc(struct device *d, size_t n_bytes)
-{
-    struct tally t = {0};
-    (void)d;
-    return grab(&t, n_bytes, 1);
-}
-
-static void memory_release(struct device *d, void *p)
-{
-    (void)d;
-    free(p);
-}
-
-static enum status weight_prepare(struct device *d, struct weight *w, struct err *e)
-{
-    (void)d, (void)w, (void)e;
-    return QA_OK; /* weights are read as they lie in the file */
-}
-
-static void weight_forget(struct device *d, struct weight *w)
-{
-    (void)d, (void)w;
-}
-
-static void memory_copy(struct device *d, void *to, const void *from, size_t n_bytes)
-{
-    (void)d;
-    memcpy(to, from, n_bytes);
-}
-
-static void memory_zero(struct device *d, void *p, size_t n_bytes)
-{
-    (void)d;
-    memset(p, 0, n_bytes);
-}
-
-static void device_sync(struct device *d)
-{
-    (void)d; /* every verb is done when it returns */
-}
-
 void device_run(struct device *d, pool_fn *fn, void *ctx, int64_t macs)
 {
     if (macs < ALONE_MACS) {
@@ -232,13 +188,13 @@ void device_run(struct device *d, pool_fn *fn, void *ctx, int64_t macs)
         .close = device_close,                                                      \
         .scratch_bytes = scratch_bytes,                                             \
         .reserve = device_reserve,                                                  \
-        .alloc = memory_alloc,                                                      \
-        .release = memory_release,                                                  \
-        .prepare = weight_prepare,                                                  \
-        .forget = weight_forget,                                                    \
-        .copy = memory_copy,                                                        \
-        .zero = memory_zero,                                                        \
-        .sync = device_sync,                                                        \
+        .alloc = host_alloc,                                                        \
+        .release = host_release,                                                    \
+        .prepare = host_prepare,                                                    \
+        .forget = host_forget,                                                      \
+        .copy = host_copy,                                                          \
+        .zero = host_zero,                                                          \
+        .sync = host_sync,                                                          \
         .embed = cpu_embed,                                                         \
         .norm = cpu_norm,                                                           \
         .matmul = cpu_matmul,                                                       \

@@ -1,8 +1,9 @@
 /* ref.c - the reference backend: its table and its memory. */
 #include "engine/ref/ref.h"
 
+#include "engine/host.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 static void device_close(struct device *d)
 {
@@ -54,51 +55,6 @@ static enum status device_reserve(struct device *d, const struct device_needs *n
     return QA_OK;
 }
 
-static void *memory_alloc(struct device *d, size_t n_bytes)
-{
-    (void)d;
-    size_t rounded;
-    if (!size_add_ok(n_bytes, 64, &rounded)) return NULL;
-    rounded = rounded / 64 * 64; /* aligned_alloc wants whole alignments */
-    void *p = aligned_alloc(64, rounded);
-    if (p) memset(p, 0, rounded);
-    return p;
-}
-
-static void memory_release(struct device *d, void *p)
-{
-    (void)d;
-    free(p);
-}
-
-static enum status weight_prepare(struct device *d, struct weight *w, struct err *e)
-{
-    (void)d, (void)w, (void)e;
-    return QA_OK; /* weights are read as they lie in the file */
-}
-
-static void weight_forget(struct device *d, struct weight *w)
-{
-    (void)d, (void)w;
-}
-
-static void memory_copy(struct device *d, void *to, const void *from, size_t n_bytes)
-{
-    (void)d;
-    memcpy(to, from, n_bytes);
-}
-
-static void memory_zero(struct device *d, void *p, size_t n_bytes)
-{
-    (void)d;
-    memset(p, 0, n_bytes);
-}
-
-static void device_sync(struct device *d)
-{
-    (void)d;
-}
-
 const struct ops *ref_ops(void)
 {
     static const struct ops OPS = {
@@ -108,13 +64,13 @@ const struct ops *ref_ops(void)
         .close = device_close,
         .scratch_bytes = scratch_bytes,
         .reserve = device_reserve,
-        .alloc = memory_alloc,
-        .release = memory_release,
-        .prepare = weight_prepare,
-        .forget = weight_forget,
-        .copy = memory_copy,
-        .zero = memory_zero,
-        .sync = device_sync,
+        .alloc = host_alloc,
+        .release = host_release,
+        .prepare = host_prepare,
+        .forget = host_forget,
+        .copy = host_copy,
+        .zero = host_zero,
+        .sync = host_sync,
         .embed = ref_embed,
         .norm = ref_norm,
         .matmul = ref_matmul,

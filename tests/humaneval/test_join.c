@@ -1,66 +1,9 @@
 /* test_join.c - finished runs: shards joined, runs compared, answers extracted again. */
-#include "engine/base/file.h"
 #include "humaneval/suite.h"
-#include "tests/humaneval/jail.h"
+#include "tests/humaneval/rundir.h"
 
-#include <ftw.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-static char dir[64];
-static bool has_jail;
-
-static int check_jail(void **state)
-{
-    (void)state;
-    struct sandbox *s = jail_open();
-    has_jail = s != NULL;
-    sandbox_close(s);
-    return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/qagent-test-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    return 0;
-}
-
-static const char *path_in(const char *name)
-{
-    static char path[4][256];
-    static int i;
-    i = (i + 1) % 4;
-    snprintf(path[i], sizeof path[i], "%s/%s", dir, name);
-    return path[i];
-}
-
-static void read_all(struct str_buf *out, const char *name)
-{
-    struct err e = {0};
-    str_buf_init(out, 64 << 20);
-    if (file_read(out, path_in(name), &e)) fail_msg("%s", e.text);
-}
 
 /* Right but for the tasks named in `wrong`, as "/3/". */
 struct knower {

@@ -1,72 +1,17 @@
 /* test_suite.c - whole runs: their files, going on after a stop, and what the process
  * that answers can see. */
-#include "engine/base/file.h"
 #include "humaneval/suite.h"
-#include "tests/humaneval/jail.h"
+#include "tests/humaneval/rundir.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-static char dir[64];
-static bool has_jail;
-
-static int check_jail(void **state)
-{
-    (void)state;
-    struct sandbox *s = jail_open();
-    has_jail = s != NULL;
-    sandbox_close(s);
-    return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/qagent-test-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    return 0;
-}
-
-static void path_in(const char *name, char out[static 256])
-{
-    snprintf(out, 256, "%s/%s", dir, name);
-}
-
-static void read_all(struct str_buf *out, const char *name)
-{
-    char path[256];
-    struct err e = {0};
-    path_in(name, path);
-    str_buf_init(out, 64 << 20);
-    if (file_read(out, path, &e)) fail_msg("%s", e.text);
-}
 
 /* Text of a file of rows with the one thing that differs from run to run cut out. */
 static void read_without_clock(struct str_buf *out, const char *name)
@@ -243,9 +188,8 @@ static void torn_lines_are_cut_and_cost_only_themselves(void **state)
         read_without_clock(&whole[i], FILES[i]);
     }
     for (size_t i = 0; i < COUNT(FILES); i++) { /* tear each file alone, in its last line */
-        char path[256];
         struct stat st;
-        path_in(FILES[i], path);
+        const char *const path = path_in(FILES[i]);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(truncate(path, st.st_size - 5), 0);
         fixture_init(&f, 3, true);
@@ -359,9 +303,7 @@ static void samples_in_flight_leave_the_files_of_a_run_one_by_one(void **state)
         str_buf_release(&got);
         str_buf_release(&want[i]);
     }
-    char path[256];
-    path_in("waiting", path);
-    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(access(path_in("waiting"), F_OK), -1);
 }
 
 /* The first sample is interrupted while later ones are done: they wait for the next
@@ -466,12 +408,10 @@ static void one_process_at_a_time_in_a_folder(void **state)
 {
     (void)state;
     if (!has_jail) skip();
-    char path[256];
     struct fixture f;
     struct suite_stats stats = {0};
     struct err e = {0};
-    path_in("tasks.jsonl", path);
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    const int fd = open(path_in("tasks.jsonl"), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     assert_true(fd >= 0);
     assert_int_equal(flock(fd, LOCK_EX), 0);
     fixture_init(&f, 1, true);
@@ -594,15 +534,13 @@ static void hidden_tests_never_enter_the_answering_process(void **state)
 {
     (void)state;
     if (!has_jail) skip();
-    char path[256];
-    path_in("marked.jsonl", path);
+    const char *const path = path_in("marked.jsonl");
     write_marked_suite(path);
     struct watcher w = {0};
     struct scorer scorer = {0};
     struct suite_stats stats = {0};
     struct err e = {0};
-    char out_dir[256];
-    path_in("run", out_dir);
+    const char *const out_dir = path_in("run");
     const struct scorer_opts so = {
         .source = {path, NULL, ""},
           .limits = {.timeout_s = 5 }

@@ -22,8 +22,8 @@ check() {
 
 base='engine/base/[a-z]+\.h'
 check 'engine/base/*.[ch]' "$base"
-check 'engine/ref/*.[ch]' "engine/ops\.h|engine/(quant|kv)\.h|engine/ref/.*|$base"
-check 'engine/cpu/*.[ch]' "engine/ops\.h|engine/(quant|kv)\.h|engine/cpu/.*|$base"
+check 'engine/ref/*.[ch]' "engine/(ops|host|quant|kv)\.h|engine/ref/.*|$base"
+check 'engine/cpu/*.[ch]' "engine/(ops|host|quant|kv)\.h|engine/cpu/.*|$base"
 check 'engine/*.[ch]' "engine/[a-z_0-9]+\.h|engine/(ref|cpu|cuda)/(ref|cpu|cuda)\.h|$base"
 check 'sandbox/*.[ch]' "sandbox/.*|$base"
 check 'agent/*.[ch]' "agent/.*|prompts/.*|engine/engine\.h|sandbox/sandbox\.h|$base"
