@@ -2,9 +2,9 @@
 #include "cmd/opt.h"
 
 #include "cmd/cmd.h"
+#include "cmd/config.h"
 #include "engine/base/log.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -458,16 +458,21 @@ static void words_add(struct words *w, const char *word)
     w->p[w->n] = NULL;
 }
 
-static void add_config_value(struct words *w, const char *key, const json_t *v)
+/* Where the settings of the config file go: the options of `parser`, `words`. */
+struct config_ctx {
+    struct words *words;
+    const struct argp *parser;
+};
+
+static bool is_option(void *ctx, const char *key)
 {
-    struct str_buf b;
-    str_buf_init(&b, 8192);
-    if (json_is_string(v)) str_buf_addf(&b, "--%s=%s", key, json_string_value(v));
-    if (json_is_integer(v)) str_buf_addf(&b, "--%s=%lld", key, json_integer_value(v));
-    if (json_is_real(v)) str_buf_addf(&b, "--%s=%.9g", key, json_real_value(v));
-    if (json_is_true(v)) str_buf_addf(&b, "--%s", key);
-    if (b.n) words_add(w, b.p);
-    str_buf_release(&b);
+    const struct config_ctx *c = ctx;
+    return find_option(c->parser, key, strlen(key)) != NULL;
+}
+
+static void add_setting(void *ctx, const char *word)
+{
+    words_add(((struct config_ctx *)ctx)->words, word);
 }
 
 /* Settings become words in front of the user's, so the user's win. */
@@ -475,20 +480,13 @@ static void add_config(struct words *w, const struct argp *a)
 {
     char dir[4096];
     char path[4200];
+    struct config_ctx ctx = {w, a};
+    const struct config_sink sink = {&ctx, is_option, add_setting};
+    struct err e = {0};
     if (!*xdg_dir("XDG_CONFIG_HOME", ".config", dir, sizeof dir)) return;
     snprintf(path, sizeof path, "%s/config.json", dir);
     if (access(path, F_OK)) return;
-    json_error_t je;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &je);
-    if (!root) opt_fail("cannot read '%s': line %d: %s", path, je.line, je.text);
-    if (!json_is_object(root)) opt_fail("cannot read '%s': not a JSON object", path);
-    const char *key;
-    json_t *value;
-    json_object_foreach(root, key, value)
-    {
-        if (find_option(a, key, strlen(key))) add_config_value(w, key, value);
-    }
-    json_decref(root);
+    if (config_read(path, &sink, &e)) opt_fail("%s", e.text);
 }
 
 static void add_environment(struct words *w, const struct argp *a)
