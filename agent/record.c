@@ -20,16 +20,26 @@ static void release_message(struct record_message *m)
     free(m->code);
 }
 
-void record_release(struct record *r)
+static void release_one(struct record *r)
 {
-    if (r->before) record_release(r->before);
-    free(r->before);
     for (size_t i = 0; i < r->n; i++) {
         release_message(&r->message[i]);
     }
     free(r->message);
     free(r->summary);
     ids_release(&r->ids);
+}
+
+void record_release(struct record *r)
+{
+    /* One after the other: a log says how many there are, the stack has an end. */
+    for (struct record *before = r->before; before;) {
+        struct record *next = before->before;
+        release_one(before);
+        free(before);
+        before = next;
+    }
+    release_one(r);
     *r = (struct record){0};
 }
 

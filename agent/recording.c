@@ -173,6 +173,49 @@ static enum status read_lines(struct recording *r, struct str text, struct err *
     return QA_OK;
 }
 
+/* The settings of a run and what they may be: a log is a file like any other. */
+static enum status check_settings(const struct recording *r, struct err *e)
+{
+    // clang-format off
+    static const struct {
+        const char *group, *key; /* "": of the run itself */
+        double lo, hi;
+        bool is_whole;
+    } ROWS[] = {
+        {"",         "ctx_tokens",         0,    1 << 24,   true },
+        {"",         "n_draft",            -1,   DRAFT_MAX, true },
+        {"",         "n_copy",             -1,   DRAFT_MAX, true },
+        {"",         "candidates",         0,    1 << 10,   true },
+        {"limits",   "max_iter",           1,    1 << 20,   true },
+        {"limits",   "timeout_s",          0,    1e22,      false},
+        {"limits",   "max_tokens",         0,    0x1p62,    true },
+        {"limits",   "think_tokens",       -1,   INT32_MAX, true },
+        {"limits",   "tool_total_s",       0,    1e22,      false},
+        {"limits",   "tool_timeout_ms",    1,    INT32_MAX, true },
+        {"limits",   "tool_memory_bytes",  0,    0x1p62,    true },
+        {"limits",   "tool_output_bytes",  0,    0x1p40,    true },
+        {"sampling", "temp",               0,    1000,      false},
+        {"sampling", "top_k",              0,    INT32_MAX, true },
+        {"sampling", "top_p",              0,    1,         false},
+        {"sampling", "min_p",              0,    1,         false},
+        {"sampling", "presence_penalty",   -100, 100,       false},
+        {"sampling", "repetition_penalty", 0,    100,       false},
+        {"sampling", "penalty_last_n",     0,    INT32_MAX, true },
+    };
+    // clang-format on
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        const json_t *group =
+            *ROWS[i].group ? json_object_get(r->start, ROWS[i].group) : r->start;
+        const json_t *x = json_object_get(group, ROWS[i].key);
+        const double v = json_number_value(x);
+        const bool is_kind = ROWS[i].is_whole ? json_is_integer(x) : json_is_number(x);
+        if (is_kind && v >= ROWS[i].lo && v <= ROWS[i].hi) continue;
+        return err_set(e, QA_E_FORMAT, "its setting '%s' is no %snumber from %g to %g",
+                       ROWS[i].key, ROWS[i].is_whole ? "whole " : "", ROWS[i].lo, ROWS[i].hi);
+    }
+    return QA_OK;
+}
+
 static void read_head(struct recording *r)
 {
     const json_t *s = r->start;
@@ -204,6 +247,7 @@ enum status recording_open(struct recording **out,
     enum status st = file_read(&text, path, e);
     if (!st) {
         st = read_lines(r, str_buf_str(&text), e);
+        if (!st) st = check_settings(r, e);
         if (st) st = err_wrap(e, st, "session log '%s'", path);
     }
     str_buf_release(&text);

@@ -1,6 +1,9 @@
 /* test_recording.c - a run taken up again from its log, and a run compared with its log. */
+#include "agent/record.h"
 #include "agent/recording.h"
 #include "tests/agent/play.h"
+
+#include <pthread.h>
 
 static char path[64];
 
@@ -175,6 +178,72 @@ static void what_is_no_log_is_refused(void **fixture)
     }
 }
 
+/* In the settings of a run, too: they come out of a file. */
+static void a_run_with_impossible_settings_is_refused(void **fixture)
+{
+    static const struct {
+        const char *was, *is, *text;
+    } rows[] = {
+        {"\"max_iter\":5",            "\"max_iter\":0",
+         "its setting 'max_iter' is no whole number from 1 "                                                       },
+        {"\"n_draft\":-1",            "\"n_draft\":99",
+         "its setting 'n_draft' is no whole number from -1 "                                                       },
+        {"\"tool_timeout_ms\":10000", "\"tool_timeout_ms\":-1000",
+         "'tool_timeout_ms' is no whole number from 1 "                                                            },
+        {"\"top_k\":20",              "\"top_x\":20",              "its setting 'top_k' is no whole number from 0 "},
+    };
+    struct play *p = &the_play;
+    size_t n;
+    record(p);
+    release(p);
+    char *log = read_log(&n);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct recording *rec = NULL;
+        struct err e = {0};
+        char *changed = strdup(log);
+        char *at = strstr(changed, rows[i].was);
+        if (!at) fail_msg("no %s in the log", rows[i].was);
+        assert_int_equal(strlen(rows[i].was), strlen(rows[i].is));
+        memcpy(at, rows[i].is, strlen(rows[i].is));
+        write_log(changed, n);
+        assert_int_equal(recording_open(&rec, path, RECORDING_RESUME, &e), QA_E_FORMAT);
+        assert_null(rec);
+        if (!strstr(e.text, rows[i].text)) fail_msg("says '%s'", e.text);
+        free(changed);
+    }
+    free(log);
+}
+
+static void *compact_often(void *arg)
+{
+    struct record r;
+    struct err e = {0};
+    record_init(&r);
+    enum status st = record_line(&r, STR("{\"type\":\"talk\",\"prefix\":[1]}"), &e);
+    if (!st) st = record_line(&r, STR("{\"type\":\"message\",\"text\":\"\"}"), &e);
+    if (!st) st = record_line(&r, STR("{\"type\":\"done\"}"), &e);
+    for (int i = 0; i < 20000 && !st; i++) {
+        st = record_line(
+            &r, STR("{\"type\":\"compact\",\"ids\":[],\"starts\":[-1],\"summary\":\"\"}"), &e);
+    }
+    record_release(&r);
+    return st ? arg : NULL;
+}
+
+/* However often a log says that it was compacted: the stack must do. */
+static void a_log_of_many_compactions_fits_a_small_stack(void **fixture)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    void *failed = NULL;
+    pthread_attr_init(&attr);
+    assert_int_equal(pthread_attr_setstacksize(&attr, 256 << 10), 0);
+    assert_int_equal(pthread_create(&thread, &attr, compact_often, path), 0);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+    pthread_attr_destroy(&attr);
+}
+
 /* Two of three attempts agree, and theirs is the answer. */
 static void candidates_are_put_to_the_vote(void **fixture)
 {
@@ -200,6 +269,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_replay_names_the_first_token_that_differs, make_path,
                                         remove_path),
         cmocka_unit_test_setup_teardown(what_is_no_log_is_refused, make_path, remove_path),
+        cmocka_unit_test_setup_teardown(a_run_with_impossible_settings_is_refused, make_path,
+                                        remove_path),
+        cmocka_unit_test(a_log_of_many_compactions_fits_a_small_stack),
         cmocka_unit_test(candidates_are_put_to_the_vote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
