@@ -53,36 +53,20 @@ static void add_char(struct str_buf *b, struct str c, bool is_inert)
 
 void view_add(struct str_buf *b, struct view_tail *tail, struct str s, bool is_inert)
 {
-    size_t i = 0;
-    while (tail->n && i < s.n) {
-        tail->p[tail->n++] = s.p[i++];
-        const struct str c = {tail->p, tail->n};
-        if (tail->n < want_bytes((unsigned char)tail->p[0]) &&
-            ((unsigned char)tail->p[tail->n - 1] & 0xC0) == 0x80) {
-            continue;
+    for (size_t i = 0; i < s.n; i++) {
+        if (tail->n && ((unsigned char)s.p[i] & 0xC0) != 0x80) { /* it was broken off */
+            str_buf_add_z(b, "\xEF\xBF\xBD");
+            tail->n = 0;
         }
+        tail->p[tail->n++] = s.p[i];
+        const struct str c = {tail->p, tail->n};
+        if (c.n < want_bytes((unsigned char)c.p[0])) continue;
         if (str_is_utf8(c)) {
             add_char(b, c, is_inert);
         } else {
             str_buf_add_z(b, "\xEF\xBF\xBD");
-            i--; /* the last byte may start a character of its own */
         }
         tail->n = 0;
-    }
-    while (i < s.n) {
-        const size_t n = want_bytes((unsigned char)s.p[i]);
-        const struct str c = str_cut(s, i, i + n);
-        if (c.n == n && str_is_utf8(c)) {
-            add_char(b, c, is_inert);
-            i += n;
-        } else if (c.n < n) {
-            memcpy(tail->p, c.p, c.n);
-            tail->n = c.n;
-            return;
-        } else {
-            str_buf_add_z(b, "\xEF\xBF\xBD");
-            i++;
-        }
     }
 }
 

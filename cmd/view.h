@@ -15,8 +15,9 @@ struct view_tail {
     size_t n;
 };
 /* Append s to b as whole characters of UTF-8: an unfinished one at the end waits in
- * *tail, ill-formed bytes become U+FFFD.  is_inert: control characters but newline and
- * tab become ^X or <U+XXXX>, and so do marks that change the direction of text. */
+ * *tail, each ill-formed one becomes U+FFFD, wherever the bytes are cut.  is_inert: control
+ * characters but newline and tab become ^X or <U+XXXX>, and so do marks that change the
+ * direction of text. */
 void view_add(struct str_buf *b, struct view_tail *tail, struct str s, bool is_inert);
 
 struct view {

@@ -1,6 +1,8 @@
 /* screen.c - the terminal of a session: scrolling text above, a live part below. */
 #include "cmd/repl/screen.h"
 
+#include "cmd/view.h"
+
 #include <stdarg.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -186,11 +188,20 @@ static void add_row(struct screen *s, struct str_buf *b, const char *sgr, struct
     s->n_drawn++;
 }
 
-static void add_wide(struct str_buf *b, wchar_t c)
+/* A typed or pasted character as it is shown: inert, like all text. */
+static struct str shown(struct str_buf *b, wchar_t c)
 {
     utf8proc_uint8_t p[4];
-    const utf8proc_ssize_t n = utf8proc_encode_char((utf8proc_int32_t)c, p);
-    str_buf_add(b, (struct str){(const char *)p, (size_t)QA_MAX(n, (utf8proc_ssize_t)0)});
+    struct view_tail tail = {0};
+    str_buf_reset(b);
+    if (c == L'\t') {
+        str_buf_add_z(b, "^I");
+    } else {
+        const utf8proc_ssize_t n = utf8proc_encode_char((utf8proc_int32_t)c, p);
+        const size_t n_bytes = (size_t)QA_MAX(n, (utf8proc_ssize_t)0);
+        view_add(b, &tail, (struct str){(const char *)p, n_bytes}, true);
+    }
+    return str_buf_str(b);
 }
 
 /* What is typed, broken into rows; *row and *col: where the cursor is. */
@@ -203,12 +214,14 @@ static size_t lay_out(const struct screen *s,
 {
     size_t n = 0;
     int width = PROMPT_COLS;
+    struct str_buf one;
+    str_buf_init(&one, 64);
     str_buf_add_z(&row[0], "> ");
     for (size_t i = 0; i <= live->n_input; i++) {
         const wchar_t c = i < live->n_input ? live->input[i] : 0;
-        const bool is_control = c > 0 && (c < 32 || c == 127);
-        const int columns = !c ? 1 : is_control ? 2 : screen_width((unsigned)c);
         const bool is_break = c == L'\n';
+        const struct str text = c && !is_break ? shown(&one, c) : STR("");
+        const int columns = c ? text_width(text) : 1;
         if (!is_break && width + columns > s->cols - 1 && n + 1 < max_rows) {
             str_buf_add_z(&row[++n], "  ");
             width = PROMPT_COLS;
@@ -224,13 +237,10 @@ static size_t lay_out(const struct screen *s,
             width = PROMPT_COLS;
             continue;
         }
-        if (is_control) {
-            str_buf_addf(&row[n], "^%c", (int)c ^ 0x40);
-        } else {
-            add_wide(&row[n], c);
-        }
+        str_buf_add(&row[n], text);
         width += columns;
     }
+    str_buf_release(&one);
     return n + 1;
 }
 
