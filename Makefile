@@ -23,14 +23,17 @@ OPT_release := -O2 -g
 OPT_asan    := -O1 -g -fsanitize=address -fno-omit-frame-pointer -DQA_DEBUG
 OPT_ubsan   := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all -DQA_DEBUG
 OPT_tsan    := -O2 -g -fsanitize=thread -DQA_DEBUG
+OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+               -fno-omit-frame-pointer -DQA_DEBUG
 LD_asan     := -fsanitize=address
 LD_ubsan    := -fsanitize=undefined
 LD_tsan     := -fsanitize=thread
+LD_fuzz     := -fsanitize=fuzzer,address,undefined
 WERROR      := $(if $(filter 1,$(STRICT)),-Werror)
 CFLAGS      ?=
 ALLFLAGS     = $(BASEFLAGS) $(OPT_$(VARIANT)) $(WARN) $(WERROR) $(CFLAGS)
 # Kernels are arithmetic: -Wconversion would drown them, contraction is wanted.
-KERNELFLAGS := -O3 -ffp-contract=fast -fno-math-errno
+KERNELFLAGS := $(if $(filter fuzz,$(VARIANT)),,-O3) -ffp-contract=fast -fno-math-errno
 
 LDLIBS      := -lseccomp -ljansson -ledit -lutf8proc -lz -lcrypto -lcurl -lm
 
@@ -111,8 +114,14 @@ $(FAKE_BIN): $(B)/tests/%: $(B)/tests/%.o $(OBJ_fake)
 	@echo "LD   $@"
 	$(Q)$(CC) -pthread $(LD_$(VARIANT)) -o $@ $^ -lcmocka $(LDLIBS)
 
-# A fuzz target linked to a main that replays its checked-in corpus.
-$(FUZZ_BIN): $(B)/tests/%: $(B)/tests/%.o $(B)/tests/fuzz/replay.o $(OBJ_rooms)
+# The commands without main(), of which a target takes what it tests.
+$(B)/cmd.a: $(filter-out $(B)/cmd/main.o,$(call obj,$(SRC_cmd)))
+	@echo "AR   $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# A fuzz target linked to a main that replays its checked-in corpus; in the variant
+# `fuzz` libFuzzer brings the main.
+$(FUZZ_BIN): $(B)/tests/%: $(B)/tests/%.o $(if $(filter fuzz,$(VARIANT)),,$(B)/tests/fuzz/replay.o) $(B)/cmd.a $(OBJ_rooms)
 	@echo "LD   $@"
 	$(Q)$(CC) -pthread $(LD_$(VARIANT)) -o $@ $^ $(LDLIBS)
 
