@@ -26,8 +26,36 @@ enum status {
 #define MUST_USE          __attribute__((warn_unused_result))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
-#define QA_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define QA_MAX(a, b) ((a) > (b) ? (a) : (b))
+/* The lesser and the greater of two numbers of one type, each computed once. */
+#define QA_MIN(a, b) QA_OF_TYPE(qa_min, a, b)
+#define QA_MAX(a, b) QA_OF_TYPE(qa_max, a, b)
+#define QA_OF_TYPE(fn, a, b)               \
+    _Generic((a) + (b), int                \
+             : fn##_i, unsigned            \
+             : fn##_u, long                \
+             : fn##_l, unsigned long       \
+             : fn##_ul, long long          \
+             : fn##_ll, unsigned long long \
+             : fn##_ull, float             \
+             : fn##_f, double              \
+             : fn##_d)(a, b)
+#define QA_MIN_MAX(suffix, type)                       \
+    static inline type qa_min_##suffix(type a, type b) \
+    {                                                  \
+        return a < b ? a : b;                          \
+    }                                                  \
+    static inline type qa_max_##suffix(type a, type b) \
+    {                                                  \
+        return a > b ? a : b;                          \
+    }
+QA_MIN_MAX(i, int)
+QA_MIN_MAX(u, unsigned)
+QA_MIN_MAX(l, long)
+QA_MIN_MAX(ul, unsigned long)
+QA_MIN_MAX(ll, long long)
+QA_MIN_MAX(ull, unsigned long long)
+QA_MIN_MAX(f, float)
+QA_MIN_MAX(d, double)
 
 /* Our own mistakes, never input: prints file, line, expression and aborts. */
 #define ASSERT(x) ((x) ? (void)0 : assert_failed(#x, __FILE__, __LINE__))
