@@ -94,10 +94,10 @@ void transcript_add(struct transcript *t, const char *type, json_t *event)
     char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9));
     const size_t n = text ? strlen(text) : 0;
     if (!text) {
-        (void)err_set(&t->bad, QA_E_NOMEM, "out of memory for an event");
+        (void)err_set(&t->bad, QA_E_NOMEM, "cannot write '%s': out of memory", t->path);
     } else {
         text[n] = '\n'; /* in place of the NUL: the line goes out in one write */
-        const enum status st = file_write_all(t->fd, text, n + 1, &t->bad);
+        const enum status st = file_write_all(t->fd, text, n + 1, t->path, &t->bad);
         if (st && !t->bad.code) t->bad.code = st;
     }
     free(text);
@@ -113,7 +113,7 @@ void transcript_hold(struct transcript *t, bool is_held)
 enum status transcript_check(const struct transcript *t, struct err *e)
 {
     if (!t || !t->bad.code) return QA_OK;
-    return err_set(e, t->bad.code, "session log '%s': %s", t->path, t->bad.text);
+    return err_set(e, t->bad.code, "%s", t->bad.text);
 }
 
 json_t *transcript_text(struct str s)

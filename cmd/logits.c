@@ -74,7 +74,7 @@ static enum status matrix_write(const struct matrix *m, size_t rows, struct err 
     if (!m->p) return QA_OK;
     const struct str bytes = {(const char *)m->p, rows * m->width * sizeof *m->p};
     if (m->path) return file_write(m->path, bytes, e);
-    return file_write_all(1, bytes.p, bytes.n, e);
+    return file_write_all(1, bytes.p, bytes.n, "standard output", e);
 }
 
 static enum status check_ids(const struct logits_opts *o,

@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STATE_VERSION = 1, PATH_BYTES = 4096 };
+enum { STATE_VERSION = 1 };
 static const char MAGIC[8] = "qastate";
 
 struct header {
@@ -74,7 +74,7 @@ static enum status stream_init(struct stream *t, const struct session *s, struct
 static enum status put(struct stream *t, const void *p, size_t n, struct err *e)
 {
     hash_add(&t->hash, p, n);
-    return file_write_all(t->fd, p, n, e);
+    return file_write_all(t->fd, p, n, t->path, e);
 }
 
 static enum status get(struct stream *t, void *p, size_t n, struct err *e)
@@ -144,26 +144,15 @@ static enum status save_parts(struct stream *t, struct err *e)
 
 enum status session_save(struct session *s, const char *path, struct err *e)
 {
-    struct stream t = {.fd = -1, .path = path};
-    char tmp[PATH_BYTES];
-    if (snprintf(tmp, sizeof tmp, "%s.XXXXXX", path) >= (int)sizeof tmp)
-        return err_set(e, QA_E_USAGE, "file name '%.40s...' is too long", path);
+    struct stream t = {.path = path};
+    struct file_new f;
     enum status st = stream_init(&t, s, e);
     if (st) return st;
-    /* Another process, or another session of this one, may be at the same path. */
-    t.fd = mkostemp(tmp, O_CLOEXEC);
-    if (t.fd < 0) {
-        st = err_errno(e, QA_E_IO, errno, "cannot create '%s'", path);
-        goto out;
+    st = file_new_open(&f, path, 0600, e);
+    if (!st) {
+        t.fd = f.fd;
+        st = file_new_close(&f, save_parts(&t, e), e);
     }
-    st = save_parts(&t, e);
-    if (st) err_wrap(e, st, "cannot save '%s'", path);
-    if (close(t.fd) && !st) st = err_errno(e, QA_E_IO, errno, "cannot save '%s'", path);
-    if (!st && rename(tmp, path))
-        st = err_errno(e, QA_E_IO, errno, "cannot replace '%s'", path);
-    if (st) unlink(tmp);
-
-out:
     free(t.block);
     return st;
 }

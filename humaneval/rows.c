@@ -96,10 +96,11 @@ enum status rows_append(struct rows *r, struct str row, struct err *e)
     str_buf_add(&line, row);
     str_buf_add_char(&line, '\n');
     enum status st = str_buf_check(&line, "a row", e);
-    if (!st) st = file_write_all(r->fd, line.p, line.n, e);
-    if (!st && fdatasync(r->fd)) st = err_errno(e, QA_E_IO, errno, "cannot write");
+    if (!st) st = file_write_all(r->fd, line.p, line.n, r->path, e);
+    if (!st && fdatasync(r->fd))
+        st = err_errno(e, QA_E_IO, errno, "cannot write '%s'", r->path);
     str_buf_release(&line);
-    if (st) return err_wrap(e, st, "'%s'", r->path);
+    if (st) return st;
     r->n++;
     return QA_OK;
 }

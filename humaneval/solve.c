@@ -211,7 +211,7 @@ static enum status write_transcript(const char *path,
     /* Written in place: what a kill leaves of it goes when the sample is run again. */
     const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (!st && fd < 0) st = err_errno(e, QA_E_IO, errno, "cannot create '%s'", path);
-    if (!st) st = file_write_all(fd, row.p, row.n, e);
+    if (!st) st = file_write_all(fd, row.p, row.n, path, e);
     if (fd >= 0) close(fd);
     str_buf_release(&row);
     return st;

@@ -172,49 +172,103 @@ enum status file_read(struct str_buf *b, const char *path, struct err *e)
         if (n < 0) s = err_errno(e, QA_E_IO, errno, "cannot read '%s'", name);
         if (n <= 0) break;
         str_buf_add(b, (struct str){block, (size_t)n});
-        s = str_buf_check(b, name, e);
+        s = str_buf_check(b, is_stdin ? "the input" : "the file", e);
+        if (s) s = err_wrap(e, s, "cannot read '%s'", name);
     }
     free(block);
     if (!is_stdin) close(fd);
     return s;
 }
 
-enum status file_write_all(int fd, const void *p, size_t n, struct err *e)
+enum status file_write_all(int fd, const void *p, size_t n, const char *path, struct err *e)
 {
     const char *at = p;
     while (n) {
         ssize_t k = write(fd, at, n);
         if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return err_errno(e, QA_E_IO, errno, "cannot write");
+        if (k < 0) return err_errno(e, QA_E_IO, errno, "cannot write '%s'", path);
         at += k;
         n -= (size_t)k;
     }
     return QA_OK;
 }
 
+/* ---- replacing a file ---------------------------------------------------------- */
+
+/* A name beside `path` that nobody has: another process, or another thread of this one,
+ * may be writing the same file. */
+static int create_beside(struct file_new *f, mode_t mode)
+{
+    enum { TRIES = 100 };
+    int fd = -1;
+    for (int i = 0; fd < 0 && i < TRIES; i++) {
+        snprintf(f->tmp, f->n_tmp, "%s.tmp%ld.%d", f->path, (long)getpid(), i);
+        fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (fd < 0 && errno != EEXIST) break;
+    }
+    return fd;
+}
+
+enum status file_new_open(struct file_new *f, const char *path, unsigned mode, struct err *e)
+{
+    struct file_new out = {.path = path, .fd = -1};
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        out.fd = open(path, O_WRONLY | O_CLOEXEC); /* a device or a pipe stays what it is */
+    } else {
+        out.n_tmp = strlen(path) + 40;
+        out.tmp = malloc(out.n_tmp);
+        if (!out.tmp) return err_set(e, QA_E_NOMEM, "out of memory");
+        out.fd = create_beside(&out, mode);
+    }
+    if (out.fd < 0) {
+        const enum status s = err_errno(e, QA_E_IO, errno, "cannot create '%s'", path);
+        free(out.tmp);
+        return s;
+    }
+    *f = out;
+    return QA_OK;
+}
+
+/* The new name is there for certain only when its folder is on disk.  A folder that may
+ * not be read, or a file system that cannot do this, is left as it is. */
+static enum status sync_folder(const char *path, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == path ? strdup("/")
+                   : slash       ? strndup(path, (size_t)(slash - path))
+                                 : strdup(".");
+    if (!folder) return err_set(e, QA_E_NOMEM, "out of memory");
+    enum status s = QA_OK;
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && fsync(fd) && errno == EIO)
+        s = err_errno(e, QA_E_IO, errno, "cannot write folder '%s'", folder);
+    if (fd >= 0) close(fd);
+    free(folder);
+    return s;
+}
+
+enum status file_new_close(struct file_new *f, enum status s, struct err *e)
+{
+    if (!s && f->tmp && fsync(f->fd))
+        s = err_errno(e, QA_E_IO, errno, "cannot write '%s'", f->path);
+    if (close(f->fd) && !s) s = err_errno(e, QA_E_IO, errno, "cannot write '%s'", f->path);
+    if (!s && f->tmp && rename(f->tmp, f->path)) {
+        s = err_errno(e, QA_E_IO, errno, "cannot replace '%s'", f->path);
+    }
+    if (s && f->tmp) unlink(f->tmp);
+    if (!s && f->tmp) s = sync_folder(f->path, e);
+    free(f->tmp);
+    *f = (struct file_new){.fd = -1};
+    return s;
+}
+
 enum status file_write(const char *path, struct str bytes, struct err *e)
 {
-    struct str_buf tmp;
-    str_buf_init(&tmp, 4096);
-    str_buf_addf(&tmp, "%s.tmp%ld", path, (long)getpid());
-    enum status s = str_buf_check(&tmp, "file name", e);
+    struct file_new f;
+    const enum status s = file_new_open(&f, path, 0666, e);
     if (s) return s;
-    int fd = open(tmp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        s = err_errno(e, QA_E_IO, errno, "cannot create '%s'", path);
-        goto out;
-    }
-    s = file_write_all(fd, bytes.p, bytes.n, e);
-    if (s) s = err_wrap(e, s, "'%s'", path);
-    if (!s && fsync(fd)) s = err_errno(e, QA_E_IO, errno, "cannot write '%s'", path);
-    if (close(fd) && !s) s = err_errno(e, QA_E_IO, errno, "cannot write '%s'", path);
-    if (!s && rename(tmp.p, path)) {
-        s = err_errno(e, QA_E_IO, errno, "cannot replace '%s'", path);
-    }
-    if (s) unlink(tmp.p);
-out:
-    str_buf_release(&tmp);
-    return s;
+    return file_new_close(&f, file_write_all(f.fd, bytes.p, bytes.n, path, e), e);
 }
 
 enum status file_make_dirs(const char *path, struct err *e)

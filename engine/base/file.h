@@ -47,13 +47,36 @@ enum status file_read_at(int fd, void *to, size_t n, size_t at, const char *path
 /* Append the whole of `path` ("-" = stdin; pipes work) to b, within b->max. */
 enum status file_read(struct str_buf *b, const char *path, struct err *e) MUST_USE;
 
-/* Replace `path` in one step: temporary file beside it, fsync, rename. */
+/* A file that takes the place of `path` in one step, when it is whole and on disk: a
+ * crash, a full disk or a power cut leaves the old file or the new one, never a torn
+ * one.  What stands at `path` and is no file (a device, a pipe) is written as it is. */
+struct file_new {
+    int fd;           /* to write to: file_write_all(f->fd, ..., f->path, e)         */
+    const char *path; /* borrowed until close                                        */
+    char *tmp;        /* owned: the name until then, beside `path`; NULL: none       */
+    size_t n_tmp;
+};
+
+/* `mode` as of open(2), less the umask. */
+enum status file_new_open(struct file_new *f,
+                          const char *path,
+                          unsigned mode,
+                          struct err *e) MUST_USE;
+/* `s` is the outcome of writing: QA_OK replaces `path`; anything else removes what was
+ * written, and is returned with the words that e has. */
+enum status file_new_close(struct file_new *f, enum status s, struct err *e) MUST_USE;
+
+/* Replace `path` in one step. */
 enum status file_write(const char *path, struct str bytes, struct err *e) MUST_USE;
 
 /* Make folder `path` and its parents; an existing folder is fine. */
 enum status file_make_dirs(const char *path, struct err *e) MUST_USE;
 
-/* write() until all n bytes are out; retries on EINTR. */
-enum status file_write_all(int fd, const void *p, size_t n, struct err *e) MUST_USE;
+/* write() until all n bytes are out; retries on EINTR.  `path` is for the message. */
+enum status file_write_all(int fd,
+                           const void *p,
+                           size_t n,
+                           const char *path,
+                           struct err *e) MUST_USE;
 
 #endif

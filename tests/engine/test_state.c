@@ -5,6 +5,8 @@
 #include "tests/engine/mini.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -354,7 +356,22 @@ static void a_file_that_cannot_be_written_leaves_the_old_one(void **state)
     assert_int_equal(session_save(s, "/nowhere/x", &e), QA_E_IO);
     assert_string_equal(e.text, "cannot create '/nowhere/x': no such file or directory");
     OK(session_save(s, path, ok)); /* over the old one */
+    assert_int_equal(session_save(s, "/dev/full", &e), QA_E_IO);
+    assert_string_equal(e.text, "cannot write '/dev/full': no space left on device");
     struct session *l = mini_session(g, 0, 0);
+    char want[100];
+    snprintf(want, sizeof want, "cannot write '%s': file too large", path);
+    for (size_t room = 0; room < 40000; room += 13000) { /* each part of the file once */
+        struct rlimit old, small;
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+        small = (struct rlimit){.rlim_cur = room, .rlim_max = old.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        const enum status st = session_save(s, path, &e);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        assert_int_equal(st, QA_E_IO);
+        assert_string_equal(e.text, want);
+    }
     OK(session_load(l, path, ok));
     session_close(l);
     session_close(s);

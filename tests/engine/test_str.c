@@ -3,9 +3,15 @@
 #include "engine/base/rng.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -151,6 +157,136 @@ static void an_error_line_gathers_context_in_front(void **state)
     assert_int_equal(strlen(e.text), sizeof e.text - 1);
 }
 
+/* What a file's replacement did, in order: 'f' file and 'd' folder to disk, 'r' renamed.
+ * These stand before libc's. */
+static char done[16];
+
+static void note(char what)
+{
+    const size_t n = strlen(done);
+    if (n + 1 < sizeof done) done[n] = what;
+}
+
+int fsync(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    note(S_ISDIR(st.st_mode) ? 'd' : 'f');
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to)
+{
+    note('r');
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
+static void assert_says(enum status st, enum status want, const struct err *e, const char *text)
+{
+    assert_int_equal(st, want);
+    assert_string_equal(e->text, text);
+}
+
+static void a_replaced_file_is_on_disk_before_its_name_is(void **state)
+{
+    struct err e = {0};
+    char folder[] = "/tmp/qagent-str-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    memset(done, 0, sizeof done);
+    assert_int_equal(file_write(path, STR("whole"), &e), QA_OK);
+    assert_string_equal(done, "frd");
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_full_disk_leaves_the_old_file(void **state)
+{
+    static char large[4096];
+    struct err e = {0};
+    struct rlimit old, small;
+    char folder[] = "/tmp/qagent-str-XXXXXX", path[64], text[200];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    assert_int_equal(file_write(path, STR("old"), &e), QA_OK);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = (struct rlimit){.rlim_cur = 1000, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const enum status st = file_write(path, (struct str){large, sizeof large}, &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    snprintf(text, sizeof text, "cannot write '%s': file too large", path);
+    assert_says(st, QA_E_IO, &e, text);
+    struct str_buf b;
+    str_buf_init(&b, 100);
+    assert_int_equal(file_read(&b, path, &e), QA_OK);
+    assert_true(str_eq(str_buf_str(&b), STR("old")));
+    str_buf_release(&b);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0); /* no temporary file was left */
+}
+
+static void devices_and_pipes_are_written_as_they_are(void **state)
+{
+    struct err e = {0};
+    char folder[] = "/tmp/qagent-str-XXXXXX", path[64], got[8] = "";
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    const int fd = open(path, O_RDONLY | O_NONBLOCK);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write(path, STR("in it"), &e), QA_OK);
+    assert_int_equal(read(fd, got, sizeof got), 5);
+    assert_string_equal(got, "in it");
+    close(fd);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+    assert_says(file_write("/dev/full", STR("x"), &e), QA_E_IO, &e,
+                "cannot write '/dev/full': no space left on device");
+}
+
+static void what_cannot_be_read_or_written_is_named_in_quotes(void **state)
+{
+    struct err e = {0};
+    struct file_map m;
+    struct file_image i;
+    struct str_buf b;
+    assert_says(file_map_open(&m, "/nowhere/x", &e), QA_E_IO, &e,
+                "cannot open '/nowhere/x': no such file or directory");
+    assert_says(file_map_open(&m, "tests", &e), QA_E_IO, &e,
+                "cannot read 'tests': is a directory");
+    assert_says(file_image_open(&i, "/dev/null", false, &e), QA_E_IO, &e,
+                "cannot read '/dev/null': not a regular file");
+    str_buf_init(&b, 4);
+    assert_says(file_read(&b, "README.md", &e), QA_E_LIMIT, &e,
+                "cannot read 'README.md': the file is larger than 4 bytes");
+    str_buf_release(&b);
+    str_buf_init(&b, 4);
+    assert_says(file_read(&b, "tests", &e), QA_E_IO, &e, "cannot read 'tests': is a directory");
+    assert_says(file_read(&b, "/nowhere/x", &e), QA_E_IO, &e,
+                "cannot open '/nowhere/x': no such file or directory");
+    str_buf_release(&b);
+    assert_says(file_write("/nowhere/x", STR(""), &e), QA_E_IO, &e,
+                "cannot create '/nowhere/x': no such file or directory");
+    assert_says(file_write("tests", STR(""), &e), QA_E_IO, &e,
+                "cannot replace 'tests': is a directory");
+    assert_says(file_make_dirs("README.md/x", &e), QA_E_IO, &e,
+                "cannot create folder 'README.md/x': not a directory");
+    assert_says(file_write_all(-1, "x", 1, "x.txt", &e), QA_E_IO, &e,
+                "cannot write 'x.txt': bad file descriptor");
+}
+
+static void the_lesser_of_two_is_computed_once(void **state)
+{
+    int n = 0;
+    assert_int_equal(QA_MIN(++n, 5), 1);
+    assert_int_equal(QA_MAX(5, ++n), 5);
+    assert_int_equal(n, 2);
+    assert_true(QA_MIN(SIZE_MAX, (size_t)1 << 40) == (size_t)1 << 40);
+    assert_true(QA_MIN(INT64_MIN, (int64_t)0) == INT64_MIN);
+    assert_true(QA_MAX(0.25, 0.5) == 0.5 && QA_MIN(0.25f, 0.5f) == 0.25f);
+}
+
 static void files_are_replaced_read_and_mapped(void **state)
 {
     struct err e = {0};
@@ -218,6 +354,11 @@ int main(void)
         cmocka_unit_test(a_buffer_grows_to_its_maximum_and_remembers_the_overflow),
         cmocka_unit_test(an_error_line_gathers_context_in_front),
         cmocka_unit_test(files_are_replaced_read_and_mapped),
+        cmocka_unit_test(a_replaced_file_is_on_disk_before_its_name_is),
+        cmocka_unit_test(a_full_disk_leaves_the_old_file),
+        cmocka_unit_test(devices_and_pipes_are_written_as_they_are),
+        cmocka_unit_test(what_cannot_be_read_or_written_is_named_in_quotes),
+        cmocka_unit_test(the_lesser_of_two_is_computed_once),
         cmocka_unit_test(the_same_seed_gives_the_same_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static void write_file(char path[static 32], struct str text)
     snprintf(path, 32, "/tmp/qagent-test-XXXXXX");
     const int fd = mkstemp(path);
     assert_true(fd >= 0);
-    assert_int_equal(file_write_all(fd, text.p, text.n, NULL), QA_OK);
+    assert_int_equal(file_write_all(fd, text.p, text.n, path, NULL), QA_OK);
     close(fd);
 }
 
