@@ -3,6 +3,7 @@
  * Everything that later arithmetic relies on is checked here, so that the rest of
  * the engine may trust struct dims. */
 #include "engine/foreign.h"
+#include "engine/kv.h"
 #include "engine/model.h"
 
 #include <math.h>
@@ -13,6 +14,7 @@
 enum {
     LAYERS_MAX = 512,
     EXPERTS_MAX = 512,
+    HEADS_MAX = 4096,
     DELTA_DIM_MAX = 256,
     TAPS_MAX = 16,
     WIDTH_MAX = 1 << 20, /* of any one dimension: products of two stay below 2^41 */
@@ -236,10 +238,10 @@ static enum status read_rope_scaling(const struct keys *k, struct dims *d, struc
 static enum status read_attention(const struct keys *k, struct dims *d, struct err *e)
 {
     enum status st =
-        read_layered(k, d, "attention.head_count", true, WIDTH_MAX, &d->n_heads, e);
+        read_layered(k, d, "attention.head_count", true, HEADS_MAX, &d->n_heads, e);
     if (st) return st;
     d->n_kv = d->n_heads;
-    st = read_layered(k, d, "attention.head_count_kv", true, WIDTH_MAX, &d->n_kv, e);
+    st = read_layered(k, d, "attention.head_count_kv", true, HEADS_MAX, &d->n_kv, e);
     if (st) return st;
     if (d->n_heads == 0 || d->n_kv == 0 || d->n_heads % d->n_kv) {
         return err_set(e, QA_E_FORMAT, "model: %d query heads do not share %d KV heads evenly",
@@ -248,12 +250,16 @@ static enum status read_attention(const struct keys *k, struct dims *d, struct e
 
     int value_length = d->head_dim = d->n_embd / d->n_heads;
     const struct int_key lengths[] = {
-        {"attention.key_length",   &d->head_dim,  1, 1024, false},
-        {"attention.value_length", &value_length, 1, 1024, false},
+        {"attention.key_length",   &d->head_dim,  1, KV_HEAD_MAX, false},
+        {"attention.value_length", &value_length, 1, KV_HEAD_MAX, false},
     };
     st = read_ints(k, lengths, COUNT(lengths), e);
     if (st) return st;
-    if (d->head_dim != value_length || d->head_dim < 1) {
+    if (d->head_dim < 1 || d->head_dim > KV_HEAD_MAX) { /* from the width, without a key */
+        return err_set(e, QA_E_FORMAT, "model: heads of %d values, must be 1 to %d",
+                       d->head_dim, KV_HEAD_MAX);
+    }
+    if (d->head_dim != value_length) {
         return err_set(e, QA_E_FORMAT,
                        "model: keys of %d and values of %d per head must be equal", d->head_dim,
                        value_length);
@@ -276,8 +282,8 @@ static enum status read_delta(const struct keys *k, struct dims *d, struct err *
     const struct int_key list[] = {
         {"ssm.conv_kernel",    &d->n_taps,    2, TAPS_MAX,      true},
         {"ssm.state_size",     &d->delta_dim, 1, DELTA_DIM_MAX, true},
-        {"ssm.group_count",    &d->n_k,       1, 4096,          true},
-        {"ssm.time_step_rank", &d->n_v,       1, 4096,          true},
+        {"ssm.group_count",    &d->n_k,       1, HEADS_MAX,     true},
+        {"ssm.time_step_rank", &d->n_v,       1, HEADS_MAX,     true},
         {"ssm.inner_size",     &inner,        1, WIDTH_MAX,     true},
     };
     const enum status st = read_ints(k, list, COUNT(list), e);

@@ -165,6 +165,7 @@ enum status forward_reserve(struct forward *f,
         .n_experts = d->n_experts,
         .n_used = d->n_used,
         .n_heads = d->n_heads,
+        .head_dim = d->head_dim,
         .n_ctx = QA_MAX(n_ctx, f->cap_ctx),
     };
     const enum status st = f->m->ops->reserve(f->m->dev, &needs, e);

@@ -262,6 +262,7 @@ struct device_needs {
     int max_inner; /* widest F; with experts, of one expert                  */
     int n_experts, n_used;
     int n_heads;   /* attention heads                                        */
+    int head_dim;  /* D                                                      */
     int64_t n_ctx; /* longest session                                        */
 };
 

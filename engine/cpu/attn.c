@@ -121,7 +121,7 @@ static void side_store(const struct device *d,
     } else if (side->type == KV_F32) {
         memcpy(to, x, (size_t)a->dim * sizeof *x);
     } else {
-        float y[ATTEND_DIM_MAX];
+        float y[KV_HEAD_MAX];
         uint8_t *to16 = row_at(s->pages16, a, side->offset16, KV_F16, pos, g);
         memcpy(y, x, (size_t)a->dim * sizeof *x);
         d->k->kv_rotate(y, a->dim);
@@ -227,7 +227,7 @@ static void attend_range(const struct attn_job *j,
     const struct attn_args *a = j->a;
     const int dim = a->dim, group = a->n_heads / a->n_kv;
     const int64_t page = row_pos(b->span, b->row) / a->page_tokens;
-    float k_tile[ATTEND_TILE * ATTEND_DIM_MAX], v_tile[ATTEND_TILE * ATTEND_DIM_MAX];
+    float k_tile[ATTEND_TILE * KV_HEAD_MAX], v_tile[ATTEND_TILE * KV_HEAD_MAX];
 
     for (int64_t at = j0; at < j1;) {
         /* Tiles end at whole multiples, so that a row meets the same ones in any step. */
@@ -400,7 +400,7 @@ void cpu_attn(struct device *d, const struct attn_args *a)
     const struct span *last = &a->spans.p[a->spans.n - 1];
     const int n_rows = last->row + last->n_rows;
     int i = 0, row = a->spans.p[0].row;
-    ASSERT(a->dim <= ATTEND_DIM_MAX && a->page_tokens % ATTEND_TILE == 0);
+    ASSERT(a->dim <= KV_HEAD_MAX && a->page_tokens % ATTEND_TILE == 0);
 
     device_run(d, store_part, &j, (int64_t)n_rows * a->n_kv * a->dim * 4);
     while (i < a->spans.n) {

@@ -138,7 +138,7 @@ static void scratch_take(struct device *d,
     d->cursor = grab(t, n_experts, sizeof *d->cursor);
     d->attn_floats = attn_floats(needs);
     d->attn = grab(t, d->attn_floats, sizeof *d->attn);
-    d->rope = grab(t, n_rows * ATTEND_DIM_MAX, sizeof *d->rope);
+    d->rope = grab(t, n_rows * (size_t)needs->head_dim, sizeof *d->rope);
 }
 
 static size_t scratch_bytes(int n_threads, const struct device_needs *needs)

@@ -17,7 +17,6 @@ enum {
     DELTA_COLS = 16,  /* columns of a delta head's state handled at once        */
     N_DOT_TYPES = 48, /* GGUF type ids below this index the table               */
     DELTA_DIM_MAX = 256,
-    ATTEND_DIM_MAX = 256, /* largest head of attention                             */
 };
 
 /* Rows of x, as floats and in 8-bit form: x[i] ~ code[i] * scale[i / 32], codes

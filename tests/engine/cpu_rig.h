@@ -36,6 +36,7 @@ static int rig_open(void **fixture)
     static struct rig r;
     const struct device_needs needs = {.n_rows = MAX_ROWS,
                                        .max_cols = MAX_COLS,
+                                       .head_dim = KV_HEAD_MAX,
                                        .max_inner = MAX_INNER,
                                        .n_experts = N_EXPERTS,
                                        .n_used = N_USED,

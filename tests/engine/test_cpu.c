@@ -371,7 +371,7 @@ static void cache_drop(struct rig *r, struct cache *c)
 static void fill_rows(struct rig *r, uint8_t *to, uint8_t *to16, enum kv_type t, int n, int dim)
 {
     for (int i = 0; i < n; i++) {
-        float x[ATTEND_DIM_MAX];
+        float x[KV_HEAD_MAX];
         for (int c = 0; c < dim; c++)
             x[c] = normal(&r->rng);
         kv_encode(t, to + (size_t)i * kv_row_bytes(t, dim), x, dim);
@@ -464,14 +464,16 @@ static void check_attn(struct rig *r, const struct attn_case *k)
 static void attn_agrees_with_ref(void **fixture)
 {
     static const struct attn_case CASES[] = {
-        {4,  2, 256, 0,     1,        0, KV_F16, KV_F16}, /* the very first token         */
-        {4,  2, 256, 0,     40,       0, KV_F16, KV_F16},
-        {4,  1, 64,  100,   5,        1, KV_F32, KV_F32}, /* a draft layer: no position 0 */
-        {4,  1, 64,  1,     3,        1, KV_F16, KV_F16},
-        {16, 2, 128, 700,   MAX_ROWS, 0, KV_F16, KV_F16},
-        {8,  2, 64,  16380, 9,        0, KV_F16, KV_F16}, /* both sides of longer chunks  */
-        {2,  1, 32,  40000, 1,        0, KV_F16, KV_F16},
-        {2,  2, 20,  30,    3,        0, KV_F32, KV_F32}, /* no multiple of a vector      */
+        {4,  2, 256,         0,     1,        0, KV_F16, KV_F16}, /* the very first token         */
+        {4,  2, 256,         0,     40,       0, KV_F16, KV_F16},
+        {4,  1, 64,          100,   5,        1, KV_F32, KV_F32}, /* a draft layer: no position 0 */
+        {4,  1, 64,          1,     3,        1, KV_F16, KV_F16},
+        {16, 2, 128,         700,   MAX_ROWS, 0, KV_F16, KV_F16},
+        {8,  2, 64,          16380, 9,        0, KV_F16, KV_F16}, /* both sides of longer chunks  */
+        {2,  1, 32,          40000, 1,        0, KV_F16, KV_F16},
+        {2,  2, 20,          30,    3,        0, KV_F32, KV_F32}, /* no multiple of a vector      */
+        {4,  2, 512,         300,   9,        0, KV_F16, KV_F16}, /* larger than any published    */
+        {2,  1, KV_HEAD_MAX, 40,    3,        0, KV_F32, KV_F16},
     };
     for (size_t i = 0; i < COUNT(CASES); i++)
         check_attn(*fixture, &CASES[i]);
@@ -494,6 +496,8 @@ static void attn_on_compressed_rows_agrees_with_ref(void **fixture)
             check_attn(*fixture, &c);
         }
     }
+    for (enum kv_type t = KV_Q8_0; t < KV_TYPE_COUNT; t++)
+        check_attn(*fixture, &(struct attn_case){2, 1, KV_HEAD_MAX, 505, 3, 0, t, t});
     for (int dim = 32; dim < 256; dim += 64) { /* no whole units: blocks of 32 alone */
         check_attn(*fixture, &(struct attn_case){2, 1, dim, 400, 9, 0, KV_Q8_0, KV_Q4_0});
     }
@@ -502,7 +506,7 @@ static void attn_on_compressed_rows_agrees_with_ref(void **fixture)
 static void qk_prep_agrees_with_ref(void **fixture)
 {
     struct rig *r = *fixture;
-    enum { T = 9, H = 4, K = 2, D = 256, ROT = 64 };
+    enum { T = 9, H = 4, K = 2, D = 512, ROT = 512 };
     const size_t n_q = (size_t)T * H * 2 * D, n_k = (size_t)T * K * D;
     float *qg = floats(r, n_q, 1), *key = floats(r, n_k, 1);
     float *q_norm = floats(r, D, 1), *k_norm = floats(r, D, 1), *q[3], *k[3];

@@ -92,6 +92,15 @@ def test_a_mapped_file_that_is_cut_ends_the_run_with_one_line(model, tmp_path):
         "qagent: the mapped model cannot be read any more: cut off, or its disk failed"
 
 
+@pytest.mark.parametrize("kernels", ["ref", "plain"])
+def test_heads_larger_than_any_published_run(kernels, tmp_path):
+    path = str(tmp_path / "heads.gguf")
+    sparse.write(path, embd=64, layers=4, heads=2, kv_heads=1, head=1024, keys=1, values=1, state=32, ff=64, n_draft=1)
+    out = subprocess.run([QAGENT, "complete", "-m", path, "-p", "x" * 60, "-n", "2", "--greedy", "--kv", "q4_0",
+                          "--kernels", kernels], capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+
+
 # Every size of the family: E, ff, layers, query, KV and value heads, tied, experts; and its parameters.
 SIZES = {
     "0.8B": (dict(embd=1024, ff=3584, layers=24, heads=8, kv_heads=2, values=16, is_tied=True), 0.752e9),
