@@ -80,6 +80,13 @@ int doctor_main(int argc, char **argv)
     }
     printf("python   %s\n", sandbox_python_version(s));
     printf("sandbox  %s\n", sandbox_statement(s));
+    const char *groups = NULL;
+    if (sandbox_cgroup(s, &groups)) {
+        printf("cgroup   ENFORCED: the kernel caps memory and processes of a call, in %s\n",
+               groups);
+    } else {
+        printf("cgroup   NOT ENFORCED: %s\n", groups);
+    }
     const bool is_whole = print_layers(s);
     sandbox_close(s);
     if (cmd_stop) return cmd_stop;

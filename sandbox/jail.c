@@ -23,7 +23,7 @@
 /* Inside, the program is always this user, or the slot's uid at level FULL. */
 enum { INNER_ID = 1000 };
 /* Where the descriptors of struct jail_fds are from the first step on. */
-enum { FD_DRIVER = 3, FD_REPORT, FD_INIT, FD_FIRST_FREE };
+enum { FD_DRIVER = 3, FD_REPORT, FD_INIT, FD_MEMORY, FD_EVENTS, FD_FIRST_FREE };
 
 struct jail {
     const struct jail_plan *plan;
@@ -156,8 +156,15 @@ static int step_descriptors(struct jail *j)
 {
     const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0) return errno;
-    const int wanted[] = {null_fd,       j->fds.out,    j->fds.err,
-                          j->fds.driver, j->fds.report, j->fds.init};
+    const bool has_group = j->fds.memory >= 0;
+    const int wanted[] = {null_fd,
+                          j->fds.out,
+                          j->fds.err,
+                          j->fds.driver,
+                          j->fds.report,
+                          j->fds.init,
+                          has_group ? j->fds.memory : null_fd,
+                          has_group ? j->fds.events : null_fd};
     int high[COUNT(wanted)];
     _Static_assert(COUNT(wanted) == FD_FIRST_FREE, "0, 1, 2 and the named ones");
     /* First out of the way of each other, then down to their places. */
@@ -168,7 +175,9 @@ static int step_descriptors(struct jail *j)
     for (size_t i = 0; i < COUNT(wanted); i++) {
         if (dup2(high[i], (int)i) < 0) return errno;
     }
-    if (fcntl(FD_INIT, F_SETFD, FD_CLOEXEC)) return errno;
+    for (int fd = FD_INIT; fd < FD_FIRST_FREE; fd++) { /* the init's alone */
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC)) return errno;
+    }
     if (syscall(SYS_close_range, FD_FIRST_FREE, ~0U, 0) == 0) return 0;
     if (errno != ENOSYS) return errno;
     for (int fd = FD_FIRST_FREE; fd < 65536; fd++) { /* kernels before 5.9 */
@@ -586,6 +595,8 @@ _Noreturn void jail_enter(const struct jail_plan *plan,
     const struct watch w = {
         .init_fd = FD_INIT,
         .proc_fd = j.proc_fd,
+        .memory_fd = fds->memory >= 0 ? FD_MEMORY : -1,
+        .events_fd = fds->memory >= 0 ? FD_EVENTS : -1,
         .main_pid = pid,
         .sweep_folder = is_rooted ? NULL : j.box,
         .has_own_user = plan->first_uid != 0,

@@ -11,6 +11,7 @@
 #ifndef QA_SANDBOX_JAIL_H
 #define QA_SANDBOX_JAIL_H
 
+#include "sandbox/cgroup.h"
 #include "sandbox/python.h"
 #include "sandbox/sandbox.h"
 
@@ -32,15 +33,17 @@ struct jail_plan {
     uid_t first_uid;      /* FULL: slot i runs as first_uid + i         */
     int n_uids;           /* FULL: how many such uids there are         */
     rlim_t max_processes; /* for RLIMIT_NPROC                           */
-    struct str driver;    /* text of driver.py                          */
+    struct cgroup_home cgroups;
+    struct str driver; /* text of driver.py                          */
 };
 
 /* Descriptors of a worker's inside, as the keeper made them. */
 struct jail_fds {
-    int out, err; /* write ends                                              */
-    int driver;   /* socket: frames in, ready and go out                     */
-    int report;   /* shared memory for the outcome                           */
-    int init;     /* packet socket: struct init_go in, struct init_word out  */
+    int out, err;       /* write ends                                              */
+    int driver;         /* socket: frames in, ready and go out                     */
+    int report;         /* shared memory for the outcome                           */
+    int init;           /* packet socket: struct init_go in, struct init_word out  */
+    int memory, events; /* of the worker's control group; -1: it has none           */
 };
 
 /* Parent to init, once: the program starts now. */

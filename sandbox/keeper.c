@@ -90,23 +90,33 @@ static bool make_ends(struct ends *p)
     return p->theirs.report >= 0;
 }
 
-static pid_t clone_worker(const struct jail_plan *plan, int *pidfd)
+static pid_t clone_worker(const struct jail_plan *plan, const struct cgroup *g, int *pidfd)
 {
-    const unsigned long flags =
-        (unsigned long)jail_clone_flags(plan->level) | CLONE_PIDFD | SIGCHLD;
+    const unsigned long flags = (unsigned long)jail_clone_flags(plan->level) | CLONE_PIDFD;
+    if (g->folder >= 0) return cgroup_clone(g, flags, pidfd);
     /* A null stack is a copy of ours, as in fork.  clone3 is no better here and
      * missing in more places. */
-    return (pid_t)syscall(SYS_clone, flags, NULL, pidfd, NULL, NULL);
+    return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, pidfd, NULL, NULL);
 }
 
 static int start_worker(struct yard *y, int slot, enum run_mode mode, struct ends *p)
 {
+    const struct cgroup_home *home = &y->plan->cgroups;
+    struct cgroup g = {-1, -1, -1};
     if (!make_ends(p)) return errno;
-    const pid_t pid = clone_worker(y->plan, &p->ours.pidfd);
-    if (pid < 0) return errno;
+    if (*home->path) {
+        const int failure = cgroup_make(home, slot, &g);
+        if (failure) return failure;
+        p->theirs.memory = g.memory;
+        p->theirs.events = g.events;
+    }
+    const pid_t pid = clone_worker(y->plan, &g, &p->ours.pidfd);
+    const int failure = pid < 0 ? errno : 0;
     if (pid == 0) jail_enter(y->plan, &p->theirs, mode, slot);
-    y->pids[slot] = pid;
-    return 0;
+    if (g.folder >= 0) close(g.folder); /* the others are among theirs */
+    if (failure && *home->path) cgroup_remove(home, slot);
+    if (!failure) y->pids[slot] = pid;
+    return failure;
 }
 
 static void send_answer(int fd, const struct answer *a, const struct worker_fds *fds)
@@ -162,7 +172,10 @@ static void serve_bury(struct yard *y, pid_t pid)
         end_worker(y, pid);
         y->pids[slot] = 0;
         a.failure = 0;
-        break;
+        send_answer(y->fd, &a, NULL);
+        /* After the answer: the caller need not wait for it. */
+        if (*y->plan->cgroups.path) cgroup_remove(&y->plan->cgroups, slot);
+        return;
     }
     send_answer(y->fd, &a, NULL);
 }
@@ -210,6 +223,9 @@ static _Noreturn void keep(int fd, const struct jail_plan *plan)
         if (y.pids[slot] && plan->level != SANDBOX_SECCOMP) kill(y.pids[slot], SIGKILL);
     }
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
+    }
+    for (int slot = 0; slot < MAX_WORKERS && *plan->cgroups.path; slot++) {
+        if (y.pids[slot]) cgroup_remove(&plan->cgroups, slot);
     }
     _exit(0);
 }
@@ -291,7 +307,8 @@ enum status keeper_answer(struct keeper *k, pid_t *pid, struct worker_fds *fds, 
     const enum status st = receive_answer(k, &a, &received, e);
     if (st) return st;
     if (a.failure) {
-        return err_errno(e, QA_E_SANDBOX, a.failure, "step 'namespaces' failed");
+        return err_errno(e, QA_E_SANDBOX, a.failure,
+                         "step 'namespaces and control group' failed");
     }
     if (received.pidfd < 0) { /* our own descriptor table is full */
         close_all((int *)&received, N_WORKER_FDS);

@@ -25,7 +25,7 @@ struct sandbox {
      * not been read.  Both under lock. */
     struct worker spare;
     bool has_spare, is_spare_asked;
-    char statement[240];
+    char statement[280];
 };
 
 const char *sandbox_level_name(enum sandbox_level level)
@@ -202,21 +202,23 @@ static void make_statement(struct sandbox *s)
 {
     const struct jail_plan *p = &s->plan;
     char landlock[32] = "no landlock";
+    const bool has_group = *p->cgroups.path;
     if (p->landlock_abi) snprintf(landlock, sizeof landlock, "landlock %d", p->landlock_abi);
     if (p->level == SANDBOX_SECCOMP) {
-        snprintf(
-            s->statement, sizeof s->statement,
-            "seccomp: %s, seccomp, rlimits; no namespaces: names of files and processes are "
-            "visible, memory is limited per process only, disk per file; python %s",
-            landlock, p->python.version);
+        snprintf(s->statement, sizeof s->statement,
+                 "seccomp: %s, seccomp, rlimits, %s; no namespaces: names of files and "
+                 "processes are "
+                 "visible, %sdisk is limited per file only; python %s",
+                 landlock, has_group ? "cgroup" : "no cgroup",
+                 has_group ? "" : "memory per process, ", p->python.version);
         return;
     }
     snprintf(
         s->statement, sizeof s->statement,
         "%s: %spid+net+mount+ipc+uts+cgroup namespaces, private root, %s, seccomp, rlimits, "
-        "python %s",
+        "%s, python %s",
         sandbox_level_name(p->level), p->level == SANDBOX_USER ? "user+" : "", landlock,
-        p->python.version);
+        has_group ? "cgroup" : "no cgroup", p->python.version);
 }
 
 /* Set up one level; the first worker, asked to check its jail from inside, is the
@@ -288,6 +290,7 @@ enum status sandbox_open(struct sandbox **out, const struct sandbox_opts *o, str
     if (!s) return err_set(e, QA_E_NOMEM, "out of memory for the sandbox");
     s->keeper.fd = -1;
     pthread_mutex_init(&s->lock, NULL);
+    cgroup_find(&s->plan.cgroups);
 
     struct err first = {0};
     enum status st = open_with(s, o->python, o->level, &first);
@@ -319,6 +322,13 @@ void sandbox_close(struct sandbox *s)
 const char *sandbox_statement(const struct sandbox *s)
 {
     return s->statement;
+}
+
+bool sandbox_cgroup(const struct sandbox *s, const char **text)
+{
+    const struct cgroup_home *h = &s->plan.cgroups;
+    *text = *h->path ? h->path : h->reason;
+    return *h->path;
 }
 
 const char *sandbox_python_version(const struct sandbox *s)

@@ -39,6 +39,10 @@ void sandbox_close(struct sandbox *s); /* NULL is fine; kills and reaps what is 
  * namespaces, private root, seccomp, rlimits".  Lives as long as s. */
 const char *sandbox_statement(const struct sandbox *s);
 const char *sandbox_python_version(const struct sandbox *s); /* "3.11.2" */
+/* True when the kernel caps the memory and the number of all processes of a call
+ * together: *text is the folder of its control groups; else why there is none, and
+ * memory is sampled.  Lives as long as s. */
+bool sandbox_cgroup(const struct sandbox *s, const char **text);
 
 /* One layer as doctor prints it: proven by attack, not by setting. */
 struct sandbox_layer {

@@ -1,10 +1,11 @@
 /* watch.c - what the init does while the program runs.
  *
  * Address space is limited per process (RLIMIT_AS); a program of many processes
- * could hold that many times.  Where no cgroup is ours to write, adding up is the
- * way left: from the go on, every 20 ms. */
+ * could hold that many times.  A control group caps them together; where none can be
+ * made, adding up is the way left: from the go on, every 20 ms. */
 #include "sandbox/watch.h"
 
+#include "sandbox/cgroup.h"
 #include "sandbox/limits.h"
 #include "sandbox/sweep.h"
 
@@ -124,6 +125,14 @@ static void check_usage(const struct watch *w, uint64_t memory_bytes)
     leave(w);
 }
 
+/* The kernel has killed one for the memory of all; the rest goes with it. */
+static void check_group(const struct watch *w, uint64_t memory_bytes)
+{
+    if (w->events_fd < 0 || !cgroup_count_oom(w->events_fd)) return;
+    say(w->init_fd, INIT_OOM, (int32_t)(memory_bytes >> 20));
+    leave(w);
+}
+
 /* True once Python is among the dead. */
 static bool reap(pid_t main_pid, int *status)
 {
@@ -149,23 +158,30 @@ _Noreturn void watch_run(const struct watch *w)
 
     for (;;) {
         int status = 0;
-        if (reap(w->main_pid, &status)) {
+        const bool is_over = reap(w->main_pid, &status);
+        check_group(w, go.memory_bytes);
+        if (is_over) {
             say(w->init_fd, INIT_EXITED, status);
             leave(w);
         }
         struct pollfd p[] = {
-            {.fd = signal_fd,  .events = POLLIN},
-            {.fd = w->init_fd, .events = POLLIN},
+            {.fd = signal_fd,    .events = POLLIN },
+            {.fd = w->init_fd,   .events = POLLIN },
+            {.fd = w->events_fd, .events = POLLPRI},
         };
-        const bool is_counting = go.memory_bytes && w->proc_fd >= 0;
-        if (poll(p, 2, is_counting ? TICK_MS : -1) < 0 && errno != EINTR) leave(w);
+        const bool is_counting = go.memory_bytes && w->proc_fd >= 0 && w->events_fd < 0;
+        if (poll(p, 3, is_counting ? TICK_MS : -1) < 0 && errno != EINTR) leave(w);
         if (p[0].revents) {
             struct signalfd_siginfo info;
             while (read(signal_fd, &info, sizeof info) > 0) {
             }
         }
         /* An empty packet or an error: the caller is gone, and so is everything here. */
-        if (p[1].revents && recv(w->init_fd, &go, sizeof go, 0) != sizeof go) leave(w);
+        if (p[1].revents) {
+            if (recv(w->init_fd, &go, sizeof go, 0) != sizeof go) leave(w);
+            /* No cap, no run: what was promised is held or the call fails. */
+            if (w->memory_fd >= 0 && cgroup_cap_memory(w->memory_fd, go.memory_bytes)) leave(w);
+        }
         if (is_counting) check_usage(w, go.memory_bytes);
     }
 }
