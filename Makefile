@@ -100,7 +100,11 @@ TEST_BIN := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_SRC))
 # The agent's tests play tapes: fakes stand in for the engine and the jail.
 FAKE_SRC := $(wildcard tests/agent/test_*.c)
 FAKE_BIN := $(patsubst tests/%.c,$(B)/tests/%,$(FAKE_SRC))
-OBJ_fake := $(call obj,$(wildcard tests/fake/*.c) $(SRC_base) $(SRC_agent) $(filter prompts/%,$(ASM)))
+OBJ_fake := $(call obj,tests/fake/engine.c tests/fake/sandbox.c $(SRC_base) $(SRC_agent) $(filter prompts/%,$(ASM)))
+# The commands of an agent over a tape and the real jail: tests/repl, docs/bench.
+TAPED    := $(B)/tests/fake/taped
+OBJ_taped := $(call obj,tests/fake/taped.c tests/fake/engine.c engine/kv.c $(SRC_base) $(SRC_agent)) \
+             $(B)/cmd.a $(call obj,$(SRC_sandbox) $(ASM))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(patsubst tests/%.c,$(B)/tests/%,$(FUZZ_SRC))
 
@@ -119,6 +123,10 @@ $(B)/cmd.a: $(filter-out $(B)/cmd/main.o,$(call obj,$(SRC_cmd)))
 	@echo "AR   $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+$(TAPED): $(OBJ_taped)
+	@echo "LD   $@"
+	$(Q)$(CC) -pthread $(LD_$(VARIANT)) -o $@ $^ $(LDLIBS)
+
 # A fuzz target linked to a main that replays its checked-in corpus; in the variant
 # `fuzz` libFuzzer brings the main.
 $(FUZZ_BIN): $(B)/tests/%: $(B)/tests/%.o $(if $(filter fuzz,$(VARIANT)),,$(B)/tests/fuzz/replay.o) $(B)/cmd.a $(OBJ_rooms)
@@ -130,7 +138,7 @@ test: ## install what tests need, run all tests; ends with 'N passed, N failed'
 	@$(MAKE) --no-print-directory all test-programs
 	@tests/run.sh $(B)
 
-test-programs: $(TEST_BIN) $(FAKE_BIN) $(FUZZ_BIN)
+test-programs: $(TEST_BIN) $(FAKE_BIN) $(FUZZ_BIN) $(TAPED)
 
 asan: ## all tests under the address sanitizer
 	@$(MAKE) --no-print-directory VARIANT=asan test-programs build/asan/qagent

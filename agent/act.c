@@ -204,8 +204,10 @@ static enum status run_call(struct run *r,
                             char note[240],
                             struct err *e)
 {
-    const struct tools tools = {
-        .programs = run_programs(r), .limits = r->a->opts.limits.tool, .budget = &r->budget};
+    const struct tools tools = {.programs = run_programs(r),
+                                .limits = r->a->opts.limits.tool,
+                                .budget = &r->budget,
+                                .stop = r->a->opts.stop_tool};
     run_emit(r, AGENT_TOOL_STARTED, tools_code(c));
     const double start_s = clock_now_s();
     enum status st = tools_run(&tools, c, out, e);
@@ -216,7 +218,8 @@ static enum status run_call(struct run *r,
     run_event(r, &(struct agent_event){.type = AGENT_TOOL_DONE,
                                        .text = str_buf_str(&out->text),
                                        .run = out->has_run ? &out->run : NULL});
-    snprintf(note, 240, "%s", out->is_ok ? "" : "the program failed");
+    /* That the user had enough of a program is no failure of it. */
+    snprintf(note, 240, "%s", out->is_ok || out->was_stopped ? "" : "the program failed");
     if (!out->has_run || out->run.status == RUN_KILLED) return QA_OK;
     if (!r->task.wants_code || !task_defines(out->code, r->task.name)) return QA_OK;
 

@@ -113,6 +113,9 @@ struct agent_opts {
     const char *prefix_dir;      /* keeps the computed prefix between starts; NULL: nothing */
     struct agent_sink sink;
     const volatile int *stop; /* non-zero: stop within one token; may be NULL           */
+    volatile int *stop_tool;  /* non-zero: end the program of a call that runs; what it
+                               * printed goes to the model.  0 again when the next one
+                               * begins.  Who stops sets it after `stop`.  May be NULL  */
 };
 struct agent_opts agent_opts_default(void);
 

@@ -23,7 +23,7 @@ struct talk {
     char path[1024];        /* "" while there is none */
     struct talk_mark mark[TALK_MARKS];
     size_t n_marks;
-    volatile int stop;
+    volatile int stop, stop_tool;
     int n_retries;
     bool was_kept, was_compacted;
 };

@@ -209,6 +209,7 @@ enum status talk_open(struct talk **out, const struct talk_opts *o, struct err *
     struct agent_opts ao = o->agent;
     ao.session_path = NULL;
     ao.stop = &t->stop;
+    ao.stop_tool = &t->stop_tool;
     enum status st = agent_open(&t->a, &ao, e);
     if (!st) {
         st = ids_add(&t->own_prefix, session_ids(t->a->session), (size_t)t->a->n_prefix, e);
@@ -244,7 +245,13 @@ void talk_set(struct talk *t, const struct agent_limits *limits, const struct sa
 void talk_stop(struct talk *t)
 {
     t->stop = 1;
+    t->stop_tool = 1;
     engine_stop();
+}
+
+void talk_stop_program(struct talk *t)
+{
+    t->stop_tool = 1;
 }
 
 void talk_stop_clear(struct talk *t)

@@ -87,6 +87,9 @@ void talk_export(const struct talk *t, struct str_buf *to);
 
 /* Stop what runs, within one token or 50 ms of a program; safe from any thread. */
 void talk_stop(struct talk *t);
+/* Stop the program of a call that runs, and nothing else: the model is given what it
+ * printed and goes on.  Safe from any thread. */
+void talk_stop_program(struct talk *t);
 /* The stop has been seen to; what comes next runs again. */
 void talk_stop_clear(struct talk *t);
 

@@ -115,6 +115,16 @@ void tools_format(struct str_buf *b,
     str_buf_release(&all);
 }
 
+/* What ends the program: a stop that came before this one began is the run's, or late. */
+static const volatile int *arm_stop(const struct tools *t)
+{
+    const volatile int *run_stop = t->budget->stop;
+    if (!t->stop) return run_stop;
+    *t->stop = 0;
+    if (run_stop && *run_stop) *t->stop = 1;
+    return t->stop;
+}
+
 static enum status run_code(const struct tools *t,
                             const struct toolcall *c,
                             struct tool_result *out,
@@ -128,11 +138,13 @@ static enum status run_code(const struct tools *t,
         return QA_OK;
     }
     limits.timeout_ms = budget_tool_ms(t->budget, limits.timeout_ms);
-    const enum status st =
-        program_run(&t->programs, out->code, &limits, t->budget->stop, &out->run, e);
+    const volatile int *stop = arm_stop(t);
+    const enum status st = program_run(&t->programs, out->code, &limits, stop, &out->run, e);
     if (st) return st;
     out->has_run = true;
     out->is_ok = out->run.status == RUN_OK;
+    out->was_stopped = out->run.status == RUN_KILLED && t->stop && *t->stop &&
+                       budget_spent(t->budget) != BUDGET_STOP;
     tools_format(&out->text, &out->run, &limits, TOOLS_RESULT_MAX_BYTES);
     return QA_OK;
 }

@@ -11,6 +11,7 @@ struct tools {
     struct programs programs;
     struct run_limits limits;
     const struct budget *budget;
+    volatile int *stop; /* agent_opts.stop_tool; NULL: none */
 };
 
 /* What one call came to.  `text` goes back to the model. */
@@ -19,6 +20,7 @@ struct tool_result {
     struct run_result run; /* owned; when has_run                           */
     bool has_run;          /* a program was run                             */
     bool is_ok;            /* it ended well                                 */
+    bool was_stopped;      /* by the user; the run itself goes on           */
     struct str code;       /* the program; borrowed from the call           */
 };
 void tool_result_release(struct tool_result *r);

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -287,6 +288,44 @@ static void a_message_that_was_stopped_at_once_leaves_no_trace(void **fixture)
     assert_int_equal(talk_info(r->talk).n_messages, 1);
     log_agrees(r);
     say(r, "Second.", AGENT_ANSWERED);
+    rig_release(r);
+}
+
+/* Ends the program of r's talk once it has made the file "here". */
+static void *enough_of_it(void *ctx)
+{
+    struct rig *r = ctx;
+    char path[128];
+    snprintf(path, sizeof path, "%s/here", r->dir);
+    while (access(path, F_OK)) {
+        usleep(2000);
+    }
+    talk_stop_program(r->talk);
+    return NULL;
+}
+
+static void a_stopped_program_is_no_stopped_run(void **fixture)
+{
+    RIG({NULL, false}, PROSE("It never ends."), PROSE("Yes."));
+    struct fake_turn own[COUNT(turns)];
+    char call[400];
+    pthread_t thread;
+    memcpy(own, turns, sizeof turns);
+    snprintf(call, sizeof call,
+             "Try.\n</think>\n\n" CALL("import time\nprint(\"so far\", flush=True)\n"
+                                       "open(\"%s/here\", \"w\")\ntime.sleep(600)"),
+             r->dir);
+    own[0].text = call;
+    r->tape.turns = own;
+    start(r);
+    assert_int_equal(pthread_create(&thread, NULL, enough_of_it, r), 0);
+    say(r, "Does it end?", AGENT_ANSWERED);
+    pthread_join(thread, NULL);
+    assert_string_equal(r->result.answer, "It never ends.");
+    char *s = held(r);
+    assert_non_null(strstr(s, "<tool_response>\nso far\n[interrupted]\n</tool_response>"));
+    free(s);
+    say(r, "Still there?", AGENT_ANSWERED);
     rig_release(r);
 }
 
@@ -718,6 +757,7 @@ int main(void)
         cmocka_unit_test(a_stop_keeps_what_was_said_and_the_next_message_follows),
         cmocka_unit_test(a_stop_inside_thinking_closes_it),
         cmocka_unit_test(a_message_that_was_stopped_at_once_leaves_no_trace),
+        cmocka_unit_test(a_stopped_program_is_no_stopped_run),
         cmocka_unit_test(undo_is_a_rewind_and_computes_nothing),
         cmocka_unit_test(undo_reaches_back_past_the_marks),
         cmocka_unit_test(retry_sends_the_same_message_and_samples),

@@ -1,10 +1,12 @@
 /* engine.c - the engine's door, played from a tape (fake.h). */
+#include "engine/base/clock.h"
 #include "tests/fake/fake.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *const SPECIALS[] = {
     "<|endoftext|>",
@@ -66,6 +68,7 @@ struct session {
 };
 
 static bool stop_flag;
+struct fake_tape fake_default;
 
 /* ---- ids ---- */
 
@@ -121,7 +124,7 @@ struct engine_opts engine_opts_default(void)
 
 enum status engine_open(struct engine **out, const struct engine_opts *o, struct err *e)
 {
-    return fake_engine_open(out, &(struct fake_tape){0}, e);
+    return fake_engine_open(out, &fake_default, e);
 }
 
 void engine_close(struct engine *g)
@@ -260,7 +263,7 @@ enum status session_append(struct session *s, const int32_t *ids, size_t n, stru
     }
     s->g->log->n_appended += n;
     s->stats.n_prefilled += n;
-    s->stats.prefill_s += (double)n * 0.01; /* as slow as a large model */
+    if (!s->g->tape.rate_tps) s->stats.prefill_s += (double)n * 0.01; /* as a large model */
     return ids_add(&s->ids, ids, n, e);
 }
 
@@ -411,6 +414,16 @@ static int32_t pick(struct session *s, const struct decode_args *a, const struct
     return best;
 }
 
+/* A burst of n tokens that began at start_s takes as long as the tape says. */
+static void keep_pace(struct session *s, int n, double start_s)
+{
+    if (!(s->g->tape.rate_tps > 0)) return;
+    const int64_t end_ns = (int64_t)((start_s + n / s->g->tape.rate_tps) * 1e9);
+    const struct timespec end = {end_ns / 1000000000, end_ns % 1000000000};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
+    s->stats.decode_s += clock_now_s() - start_s;
+}
+
 enum status session_decode(struct session *s,
                            const struct decode_args *a,
                            struct burst *out,
@@ -419,6 +432,7 @@ enum status session_decode(struct session *s,
     struct engine *g = s->g;
     struct burst b = {0};
     int n = QA_MAX(g->tape.n_burst, 1);
+    const double start_s = clock_now_s();
     if (a->max_tokens) n = QA_MIN(n, a->max_tokens);
     if (stop_flag) return err_set(e, QA_E_STOP, "stopped");
     if (s->is_new_turn) start_turn(s);
@@ -438,6 +452,7 @@ enum status session_decode(struct session *s,
         if (is_end) break;
     }
     if (!b.n) return err_set(e, QA_E_LIMIT, "the context is full");
+    keep_pace(s, b.n, start_s);
     *out = b;
     return QA_OK;
 }

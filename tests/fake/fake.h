@@ -27,7 +27,10 @@ struct fake_tape {
     volatile int *stop;
     bool is_random; /* any token at all, by seed                                */
     uint64_t seed;
+    double rate_tps; /* as fast as that; 0: at once                             */
 };
+/* What engine_open() plays, for programs that open their engine by themselves. */
+extern struct fake_tape fake_default;
 enum status fake_engine_open(struct engine **out,
                              const struct fake_tape *t,
                              struct err *e) MUST_USE;
