@@ -118,8 +118,22 @@ static enum status write_turn(struct talk *t, struct str_buf *out, struct err *e
     return st;
 }
 
+static void add_request(struct chat_text *c, struct str focus)
+{
+    struct str_buf b;
+    str_buf_init(&b, PROMPT(summary).n + focus.n + 64);
+    str_buf_add(&b, PROMPT(summary));
+    if (focus.n) str_buf_add_z(&b, "\nAbove all keep what matters for: ");
+    str_buf_add(&b, focus);
+    add_user(c, str_buf_str(&b));
+    str_buf_release(&b);
+}
+
 /* Ask for it at the end of the conversation, and take question and answer back. */
-static enum status ask_model(struct talk *t, struct str_buf *out, struct err *e)
+static enum status ask_model(struct talk *t,
+                             struct str focus,
+                             struct str_buf *out,
+                             struct err *e)
 {
     struct session *s = t->a->session;
     struct chat_text c;
@@ -128,7 +142,7 @@ static enum status ask_model(struct talk *t, struct str_buf *out, struct err *e)
     enum status st = session_mark(s, &mark, e);
     if (st) return st;
     chat_text_init(&c);
-    add_user(&c, PROMPT(summary));
+    add_request(&c, focus);
     chat_add_frame(&c, STR("<|im_start|>assistant\n<think>\n\n</think>"));
     st = chat_encode(t->a->opts.engine, &c, &ids, e);
     if (!st &&
@@ -146,6 +160,7 @@ static enum status ask_model(struct talk *t, struct str_buf *out, struct err *e)
 
 static enum status summarise(struct talk *t,
                              size_t k,
+                             struct str focus,
                              struct str_buf *out,
                              bool *is_by_model,
                              struct err *e)
@@ -154,7 +169,7 @@ static enum status summarise(struct talk *t,
         (size_t)QA_MAX(session_cap_tokens(t->a->session) / 6, (int64_t)400);
     enum status st = QA_OK;
     /* A very small model cannot: it knows tasks alone. */
-    if (!t->a->is_tiny) st = ask_model(t, out, e);
+    if (!t->a->is_tiny) st = ask_model(t, focus, out, e);
     if (st) return st;
     *is_by_model = out->n > 0;
     if (!*is_by_model) list_turns(&t->record, k, max_bytes, out);
@@ -243,7 +258,10 @@ static enum status replace(struct talk *t,
     return st;
 }
 
-enum status talk_compact(struct talk *t, struct talk_compacted *out, struct err *e)
+enum status talk_compact(struct talk *t,
+                         struct str focus,
+                         struct talk_compacted *out,
+                         struct err *e)
 {
     const struct record *r = &t->record;
     const int64_t cap = session_cap_tokens(t->a->session);
@@ -264,10 +282,11 @@ enum status talk_compact(struct talk *t, struct talk_compacted *out, struct err 
             "that could go",
             n_gone, r->ids.n);
     }
+    talk_forget_undone(t);
     st = talk_restore(t, e);
     if (st) return st;
     str_buf_init(&summary, 1 << 20);
-    st = summarise(t, k, &summary, &done.is_by_model, e);
+    st = summarise(t, k, focus, &summary, &done.is_by_model, e);
     if (!st) st = replace(t, k, &summary, &done, e);
     str_buf_release(&summary);
     if (st) return st;

@@ -43,7 +43,7 @@ static json_t *talk_header(const struct talk *t)
                      transcript_ids(t->record.ids.p, t->record.n_prefix));
 }
 
-static enum status open_log(struct talk *t, struct err *e)
+enum status talk_open_log(struct talk *t, struct err *e)
 {
     uint64_t n_torn = 0;
     if (t->log || !t->dir) return QA_OK;
@@ -62,8 +62,7 @@ static enum status open_log(struct talk *t, struct err *e)
     return QA_OK;
 }
 
-/* What cannot be saved is told once; the conversation goes on. */
-static void give_up_log(struct talk *t, const struct err *why)
+void talk_give_up_log(struct talk *t, const struct err *why)
 {
     transcript_close(t->log);
     t->log = NULL;
@@ -229,6 +228,7 @@ enum status talk_open(struct talk **out, const struct talk_opts *o, struct err *
 void talk_close(struct talk *t)
 {
     if (!t) return;
+    talk_forget_undone(t);
     transcript_close(t->log);
     agent_close(t->a);
     record_release(&t->record);
@@ -303,7 +303,7 @@ static enum status make_room(struct talk *t, int64_t n, struct err *e)
                        (long long)n, (long long)cap, (long long)(cap - prefix - reserve(t)));
     }
     if ((int64_t)t->record.ids.n + need <= cap - cap / 8) return QA_OK;
-    const enum status st = talk_compact(t, &done, &own);
+    const enum status st = talk_compact(t, STR(""), &done, &own);
     if (st && st != QA_E_USAGE) return err_set(e, st, "%s", own.text);
     t->was_compacted = !st;
     if ((int64_t)t->record.ids.n + need <= cap) return QA_OK;
@@ -347,10 +347,11 @@ static enum status send(struct talk *t,
     t->was_kept = false;
     text = chat_trim(text);
     if (!text.n) return err_set(e, QA_E_USAGE, "the message is empty");
+    talk_forget_undone(t);
     enum status st = count_message(t, text, &n, e);
     if (!st) st = make_room(t, n, e);
     if (st) return st;
-    if (open_log(t, &own)) give_up_log(t, &own);
+    if (talk_open_log(t, &own)) talk_give_up_log(t, &own);
     st = talk_event(t, "message", json_pack("{s:o}", "text", transcript_text(text)), e);
     if (st) return st;
 
@@ -368,7 +369,7 @@ static enum status send(struct talk *t,
     }
     const enum status taken = take_run(t, &run, &r, st ? &own : e);
     if (!st) st = taken;
-    if (transcript_check(t->log, &own)) give_up_log(t, &own);
+    if (transcript_check(t->log, &own)) talk_give_up_log(t, &own);
     if (st) {
         agent_result_release(&r);
         return st;
@@ -381,28 +382,6 @@ enum status talk_send(struct talk *t, struct str text, struct agent_result *out,
 {
     t->n_retries = 0;
     return send(t, text, false, out, e);
-}
-
-enum status talk_undo(struct talk *t, char **text, struct err *e)
-{
-    char *copy = NULL;
-    struct err own = {0};
-    if (!record_can_undo(&t->record)) return err_set(e, QA_E_USAGE, "there is nothing to undo");
-    const bool is_compaction = record_ends_compacted(&t->record);
-    if (!is_compaction) {
-        copy = strdup(t->record.message[t->record.n - 1].text);
-        if (!copy) return err_set(e, QA_E_NOMEM, "out of memory for a message");
-    }
-    if (open_log(t, &own)) give_up_log(t, &own);
-    enum status st = talk_event(t, "undo", json_object(), e);
-    if (!st) st = talk_restore(t, e);
-    if (st == QA_E_STOP) st = QA_OK; /* the next message computes the rest */
-    if (st) {
-        free(copy);
-        return st;
-    }
-    *text = copy;
-    return QA_OK;
 }
 
 enum status talk_retry(struct talk *t, struct agent_result *out, struct err *e)
@@ -425,6 +404,7 @@ enum status talk_retry(struct talk *t, struct agent_result *out, struct err *e)
 
 enum status talk_new(struct talk *t, struct err *e)
 {
+    talk_forget_undone(t);
     close_log(t);
     const enum status st = begin(t, &t->own_prefix, e);
     return st ? st : talk_restore(t, e);
@@ -451,7 +431,7 @@ enum status talk_fork(struct talk *t, struct err *e)
     transcript_close(t->log);
     t->log = NULL;
     memcpy(t->path, to, sizeof to);
-    return open_log(t, e);
+    return talk_open_log(t, e);
 }
 
 static enum status check_model(const struct talk *t, const struct record *r, struct err *e)
@@ -484,10 +464,11 @@ enum status talk_resume(struct talk *t, const char *path, char **unfinished, str
         return st;
     }
     close_log(t);
+    talk_forget_undone(t);
     record_release(&t->record);
     t->record = r;
     snprintf(t->path, sizeof t->path, "%s", path);
-    if (open_log(t, &own)) give_up_log(t, &own);
+    if (talk_open_log(t, &own)) talk_give_up_log(t, &own);
     if (text) transcript_add(t->log, "done", json_pack("{s:b}", "kept", 0));
     st = talk_restore(t, e);
     if (st && st != QA_E_STOP) {

@@ -39,6 +39,13 @@ enum status talk_send(struct talk *t,
  * (owned by the caller, free()) is the message, NULL when it was a compaction.
  * QA_E_USAGE: there is nothing. */
 enum status talk_undo(struct talk *t, char **text, struct err *e) MUST_USE;
+/* Take messages back, with the compactions behind them, until n are left; *text is the
+ * first of those.  QA_E_USAGE: there are no more than n. */
+enum status talk_rewind(struct talk *t, size_t n, char **text, struct err *e) MUST_USE;
+/* Bring the message that was taken back last here again, with its answer, as the same
+ * tokens.  Possible until something else is sent, compacted or opened.  QA_E_USAGE:
+ * there is none. */
+enum status talk_redo(struct talk *t, struct err *e) MUST_USE;
 /* Take the last message back and send it again with the next seed. */
 enum status talk_retry(struct talk *t, struct agent_result *out, struct err *e) MUST_USE;
 
@@ -55,14 +62,18 @@ enum status talk_resume(struct talk *t,
 
 /* Replace the middle by a summary: the first message, what the user wrote since and the
  * last turns stay to the letter.  The model writes the summary; where it gives nothing
- * usable the results and answers are listed.  talk_undo leads back.  *summary is
- * borrowed until the next call.  QA_E_USAGE: nothing would be gained. */
+ * usable the results and answers are listed.  `focus` (may be empty) says what must not
+ * get lost.  talk_undo leads back.  *summary is borrowed until the next call.
+ * QA_E_USAGE: nothing would be gained. */
 struct talk_compacted {
     const char *summary;
     bool is_by_model;
     int64_t n_before, n_after;
 };
-enum status talk_compact(struct talk *t, struct talk_compacted *out, struct err *e) MUST_USE;
+enum status talk_compact(struct talk *t,
+                         struct str focus,
+                         struct talk_compacted *out,
+                         struct err *e) MUST_USE;
 
 /* ---- looking at it ---- */
 

@@ -162,7 +162,7 @@ static enum status run_job(struct work *w, char **text, struct err *e)
     case JOB_NEW: st = talk_new(w->talk, e); break;
     case JOB_FORK: st = talk_fork(w->talk, e); break;
     case JOB_RESUME: st = talk_resume(w->talk, w->text, text, e); break;
-    case JOB_COMPACT: st = talk_compact(w->talk, &c, e); break;
+    case JOB_COMPACT: st = talk_compact(w->talk, str_of(w->text), &c, e); break;
     }
     agent_result_release(&r);
     return st;

@@ -1,159 +1,8 @@
-/* test_talk.c - conversations from a tape: messages, undo, resume, compaction, logs. */
-#include "agent/record.h"
-#include "agent/talk.h"
-#include "tests/agent/tape.h"
+/* test_talk.c - conversations from a tape: messages, resume, compaction, logs. */
+#include "tests/agent/talk_rig.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-/* A conversation with its tape and a folder of its own. */
-struct rig {
-    struct fake_tape tape;
-    struct engine *engine;
-    struct sandbox *sandbox;
-    struct talk_opts opts;
-    struct talk *talk;
-    struct agent_result result;
-    struct err e;
-    char dir[64];
-    struct str_buf notices, text;
-    volatile int stop_now; /* set by the tape */
-};
-static struct rig the_rig;
-
-static void on_talk(void *ctx, const struct agent_event *ev)
-{
-    struct rig *r = ctx;
-    if (ev->type == AGENT_NOTICE || ev->type == AGENT_COMPACTED) {
-        str_buf_add(&r->notices, ev->text);
-        str_buf_add_char(&r->notices, '|');
-    }
-    if (ev->type == AGENT_TEXT || ev->type == AGENT_THINK) {
-        str_buf_add(&r->text, ev->text);
-        if (r->stop_now && r->talk) talk_stop(r->talk);
-    }
-}
-
-static void start(struct rig *r)
-{
-    assert_int_equal(fake_engine_open(&r->engine, &r->tape, &r->e), QA_OK);
-    assert_int_equal(sandbox_open(&r->sandbox, &(struct sandbox_opts){0}, &r->e), QA_OK);
-    r->opts.agent.engine = r->engine;
-    r->opts.agent.sandbox = r->sandbox;
-    if (talk_open(&r->talk, &r->opts, &r->e)) fail_msg("%s", r->e.text);
-}
-
-static void rig_init(struct rig *r, const struct fake_turn *turns, size_t n)
-{
-    *r = (struct rig){
-        .tape = {.turns = turns, .n_turns = n}
-    };
-    snprintf(r->dir, sizeof r->dir, "/tmp/qa-talk-XXXXXX");
-    assert_non_null(mkdtemp(r->dir));
-    str_buf_init(&r->notices, 1 << 20);
-    str_buf_init(&r->text, 1 << 20);
-    str_buf_add_z(&r->notices, "");
-    str_buf_add_z(&r->text, "");
-    r->opts.agent = agent_opts_default();
-    r->opts.agent.sink = (struct agent_sink){on_talk, r};
-    r->opts.dir = r->dir;
-    r->tape.stop = &r->stop_now;
-}
-
-static void stop_rig(struct rig *r)
-{
-    talk_close(r->talk);
-    r->talk = NULL;
-    engine_close(r->engine);
-    sandbox_close(r->sandbox);
-}
-
-static int n_files(const struct rig *r, bool remove)
-{
-    int n = 0;
-    char path[400];
-    DIR *d = opendir(r->dir);
-    for (struct dirent *x; (x = readdir(d));) {
-        if (x->d_name[0] == '.') continue;
-        n++;
-        snprintf(path, sizeof path, "%s/%s", r->dir, x->d_name);
-        if (remove) unlink(path);
-    }
-    closedir(d);
-    return n;
-}
-
-static void rig_release(struct rig *r)
-{
-    if (r->talk) stop_rig(r);
-    agent_result_release(&r->result);
-    str_buf_release(&r->notices);
-    str_buf_release(&r->text);
-    n_files(r, true);
-    rmdir(r->dir);
-}
-
-#define RIG(...)                                           \
-    struct rig *r = &the_rig;                              \
-    static const struct fake_turn turns[] = {__VA_ARGS__}; \
-    rig_init(r, turns, COUNT(turns))
-
-/* What the log says is what the conversation holds, whatever was done to it. */
-static void log_agrees(const struct rig *r)
-{
-    struct record rec;
-    struct err e = {0};
-    char *unfinished = NULL;
-    const struct talk_info info = talk_info(r->talk);
-    if (!info.path) return;
-    if (record_read(&rec, info.path, &unfinished, &e)) fail_msg("%s", e.text);
-    assert_null(unfinished);
-    assert_int_equal(rec.ids.n, info.n_tokens);
-    assert_int_equal(rec.n, info.n_messages);
-    for (size_t i = 0; i < rec.n; i++) {
-        const struct talk_message m = talk_get(r->talk, i);
-        assert_int_equal(rec.message[i].is_folded, m.is_folded);
-        assert_string_equal(rec.message[i].text, m.text.p);
-        assert_int_equal(rec.message[i].n_answer, m.answer.n);
-    }
-    record_release(&rec);
-}
-
-static void say(struct rig *r, const char *text, enum agent_outcome want)
-{
-    agent_result_release(&r->result);
-    talk_stop_clear(r->talk);
-    if (talk_send(r->talk, str_of(text), &r->result, &r->e)) fail_msg("%s", r->e.text);
-    if (r->result.outcome != want) {
-        fail_msg("'%s': %s, not %s; notices: %s", text, agent_outcome_name(r->result.outcome),
-                 agent_outcome_name(want), r->notices.p);
-    }
-    log_agrees(r);
-}
-
-/* The tokens as text, control tokens by name. */
-static char *held(struct rig *r)
-{
-    struct record rec;
-    struct str_buf b;
-    char *unfinished;
-    str_buf_init(&b, 1 << 24);
-    assert_int_equal(record_read(&rec, talk_info(r->talk).path, &unfinished, &r->e), QA_OK);
-    for (size_t i = rec.n_prefix; i < rec.ids.n; i++) {
-        str_buf_add(&b, engine_piece(r->engine, rec.ids.p[i]));
-    }
-    record_release(&rec);
-    return b.n ? str_buf_take(&b) : strdup("");
-}
-
-/* A turn of thinking and text; the blank line between is the loop's. */
-#define PROSE(text)                 \
-    {                               \
-        "Hm.\n</think>" text, false \
-    }
 
 /* ---- messages ---- */
 
@@ -238,166 +87,7 @@ static void an_answer_from_an_earlier_program_is_told_to_the_model(void **fixtur
     rig_release(r);
 }
 
-/* ---- stopping ---- */
-
-static void a_stop_keeps_what_was_said_and_the_next_message_follows(void **fixture)
-{
-    RIG(PROSE("A long tale of many words"), PROSE("Yes."));
-    r->tape.stop_after = 16 + 12;
-    start(r);
-    say(r, "Tell.", AGENT_INTERRUPTED);
-    assert_true(talk_info(r->talk).was_kept);
-    r->stop_now = 0;
-    say(r, "Still there?", AGENT_ANSWERED);
-    char *s = held(r);
-    const char *tale = strstr(s, "A long tale");
-    assert_non_null(tale);
-    assert_non_null(strstr(tale, "<|im_end|>\n<|im_start|>user\nStill there?<|im_end|>\n"));
-    assert_null(strstr(s, "many words"));
-    free(s);
-    rig_release(r);
-}
-
-static void a_stop_inside_thinking_closes_it(void **fixture)
-{
-    RIG({"I wonder and wonder about this", false}, PROSE("Yes."));
-    r->tape.stop_after = 10;
-    start(r);
-    say(r, "Tell.", AGENT_INTERRUPTED);
-    r->stop_now = 0;
-    say(r, "Still there?", AGENT_ANSWERED);
-    char *s = held(r);
-    assert_non_null(strstr(s, "I wonder"));
-    assert_non_null(strstr(s, "\n</think>\n\n<|im_end|>\n<|im_start|>user\nStill there?"));
-    free(s);
-    rig_release(r);
-}
-
-static void a_message_that_was_stopped_at_once_leaves_no_trace(void **fixture)
-{
-    RIG(PROSE("Yes."), PROSE("Yes."));
-    start(r);
-    say(r, "First.", AGENT_ANSWERED);
-    const int64_t n = talk_info(r->talk).n_tokens;
-    talk_stop(r->talk);
-    agent_result_release(&r->result);
-    assert_int_equal(talk_send(r->talk, STR("Never mind"), &r->result, &r->e), QA_OK);
-    assert_int_equal(r->result.outcome, AGENT_INTERRUPTED);
-    assert_false(talk_info(r->talk).was_kept);
-    assert_int_equal(talk_info(r->talk).n_tokens, n);
-    assert_int_equal(talk_info(r->talk).n_messages, 1);
-    log_agrees(r);
-    say(r, "Second.", AGENT_ANSWERED);
-    rig_release(r);
-}
-
-/* Ends the program of r's talk once it has made the file "here". */
-static void *enough_of_it(void *ctx)
-{
-    struct rig *r = ctx;
-    char path[128];
-    snprintf(path, sizeof path, "%s/here", r->dir);
-    while (access(path, F_OK)) {
-        usleep(2000);
-    }
-    talk_stop_program(r->talk);
-    return NULL;
-}
-
-static void a_stopped_program_is_no_stopped_run(void **fixture)
-{
-    RIG({NULL, false}, PROSE("It never ends."), PROSE("Yes."));
-    struct fake_turn own[COUNT(turns)];
-    char call[400];
-    pthread_t thread;
-    memcpy(own, turns, sizeof turns);
-    snprintf(call, sizeof call,
-             "Try.\n</think>\n\n" CALL("import time\nprint(\"so far\", flush=True)\n"
-                                       "open(\"%s/here\", \"w\")\ntime.sleep(600)"),
-             r->dir);
-    own[0].text = call;
-    r->tape.turns = own;
-    start(r);
-    assert_int_equal(pthread_create(&thread, NULL, enough_of_it, r), 0);
-    say(r, "Does it end?", AGENT_ANSWERED);
-    pthread_join(thread, NULL);
-    assert_string_equal(r->result.answer, "It never ends.");
-    char *s = held(r);
-    assert_non_null(strstr(s, "<tool_response>\nso far\n[interrupted]\n</tool_response>"));
-    free(s);
-    say(r, "Still there?", AGENT_ANSWERED);
-    rig_release(r);
-}
-
-/* ---- undo, retry, fork, new ---- */
-
-static void undo_is_a_rewind_and_computes_nothing(void **fixture)
-{
-    RIG(PROSE("One."), PROSE("Two."), PROSE("Other."));
-    char *text = NULL;
-    start(r);
-    say(r, "First?", AGENT_ANSWERED);
-    const int64_t n = talk_info(r->talk).n_tokens;
-    say(r, "Second?", AGENT_ANSWERED);
-    const size_t appended = fake_engine_log(r->engine)->n_appended;
-    assert_int_equal(talk_undo(r->talk, &text, &r->e), QA_OK);
-    assert_string_equal(text, "Second?");
-    free(text);
-    assert_int_equal(talk_info(r->talk).n_tokens, n);
-    assert_int_equal(fake_engine_log(r->engine)->n_appended, appended);
-    log_agrees(r);
-    say(r, "Third?", AGENT_ANSWERED);
-    char *s = held(r);
-    assert_null(strstr(s, "Second?"));
-    assert_non_null(strstr(s, "Third?"));
-    free(s);
-    rig_release(r);
-}
-
-static void undo_reaches_back_past_the_marks(void **fixture)
-{
-    enum { N = 12 };
-    static const struct fake_turn turns[N + 1] = {
-        PROSE("a"), PROSE("b"), PROSE("c"), PROSE("d"), PROSE("e"), PROSE("f"), PROSE("g"),
-        PROSE("h"), PROSE("i"), PROSE("j"), PROSE("k"), PROSE("l"), PROSE("m")};
-    struct rig *r = &the_rig;
-    int64_t n[N];
-    char *text = NULL;
-    rig_init(r, turns, N + 1);
-    start(r);
-    for (int i = 0; i < N; i++) {
-        char message[16];
-        n[i] = talk_info(r->talk).n_tokens;
-        snprintf(message, sizeof message, "Number %d?", i);
-        say(r, message, AGENT_ANSWERED);
-    }
-    for (int i = N - 1; i >= 0; i--) {
-        assert_int_equal(talk_undo(r->talk, &text, &r->e), QA_OK);
-        free(text);
-        assert_int_equal(talk_info(r->talk).n_tokens, n[i]);
-        log_agrees(r);
-    }
-    assert_int_equal(talk_undo(r->talk, &text, &r->e), QA_E_USAGE);
-    say(r, "Anew?", AGENT_ANSWERED);
-    rig_release(r);
-}
-
-static void retry_sends_the_same_message_and_samples(void **fixture)
-{
-    RIG(PROSE("One."), PROSE("Two."));
-    r->tape.n_params = 1000000; /* greedy at first */
-    start(r);
-    say(r, "First?", AGENT_ANSWERED);
-    assert_true(fake_engine_log(r->engine)->temp[0] <= 0);
-    const size_t n = fake_engine_log(r->engine)->n_decoded;
-    agent_result_release(&r->result);
-    assert_int_equal(talk_retry(r->talk, &r->result, &r->e), QA_OK);
-    assert_string_equal(r->result.answer, "Two.");
-    assert_true(fake_engine_log(r->engine)->temp[n] > 0);
-    assert_int_equal(talk_info(r->talk).n_messages, 1);
-    log_agrees(r);
-    rig_release(r);
-}
+/* ---- fork, new ---- */
 
 static void a_fork_leaves_the_first_log_as_it_is(void **fixture)
 {
@@ -609,7 +299,7 @@ static void compaction_keeps_what_the_user_wrote_and_can_be_undone(void **fixtur
     say(r, "Second, use rule B.", AGENT_ANSWERED);
     say(r, "Third.", AGENT_ANSWERED);
     char *before = held(r);
-    assert_int_equal(talk_compact(r->talk, &c, &r->e), QA_OK);
+    assert_int_equal(talk_compact(r->talk, STR(""), &c, &r->e), QA_OK);
     assert_true(c.is_by_model);
     assert_string_equal(c.summary, NOTES);
     assert_true(c.n_after < c.n_before);
@@ -645,7 +335,7 @@ static void the_last_turns_stay_to_the_letter(void **fixture)
     start(r);
     say(r, "First.", AGENT_ANSWERED);
     say(r, "Second.", AGENT_ANSWERED);
-    if (talk_compact(r->talk, &c, &r->e)) fail_msg("%s", r->e.text);
+    if (talk_compact(r->talk, STR(""), &c, &r->e)) fail_msg("%s", r->e.text);
     char *s = held(r);
     const char *tail = strstr(s, NOTES);
     assert_non_null(tail);
@@ -668,7 +358,7 @@ static void a_model_that_gives_no_summary_is_replaced_by_a_list(void **fixture)
     say(r, "First.", AGENT_ANSWERED);
     say(r, "Second, use rule B.", AGENT_ANSWERED);
     say(r, "Third.", AGENT_ANSWERED);
-    if (talk_compact(r->talk, &c, &r->e)) fail_msg("%s", r->e.text);
+    if (talk_compact(r->talk, STR(""), &c, &r->e)) fail_msg("%s", r->e.text);
     assert_false(c.is_by_model);
     assert_non_null(strstr(c.summary, "Asked: Second, use rule B."));
     assert_non_null(strstr(c.summary, "Answered: Amsterdam is"));
@@ -722,9 +412,9 @@ static void nothing_to_gain_is_said_and_nothing_is_done(void **fixture)
     RIG(PROSE("One."));
     struct talk_compacted c;
     start(r);
-    assert_int_equal(talk_compact(r->talk, &c, &r->e), QA_E_USAGE);
+    assert_int_equal(talk_compact(r->talk, STR(""), &c, &r->e), QA_E_USAGE);
     say(r, "First.", AGENT_ANSWERED);
-    assert_int_equal(talk_compact(r->talk, &c, &r->e), QA_E_USAGE);
+    assert_int_equal(talk_compact(r->talk, STR(""), &c, &r->e), QA_E_USAGE);
     assert_null(talk_info(r->talk).summary);
     rig_release(r);
 }
@@ -754,13 +444,6 @@ int main(void)
         cmocka_unit_test(a_message_computes_only_itself),
         cmocka_unit_test(text_of_a_user_never_becomes_a_control_token),
         cmocka_unit_test(an_answer_from_an_earlier_program_is_told_to_the_model),
-        cmocka_unit_test(a_stop_keeps_what_was_said_and_the_next_message_follows),
-        cmocka_unit_test(a_stop_inside_thinking_closes_it),
-        cmocka_unit_test(a_message_that_was_stopped_at_once_leaves_no_trace),
-        cmocka_unit_test(a_stopped_program_is_no_stopped_run),
-        cmocka_unit_test(undo_is_a_rewind_and_computes_nothing),
-        cmocka_unit_test(undo_reaches_back_past_the_marks),
-        cmocka_unit_test(retry_sends_the_same_message_and_samples),
         cmocka_unit_test(a_fork_leaves_the_first_log_as_it_is),
         cmocka_unit_test(a_new_conversation_forgets_and_has_its_own_log),
         cmocka_unit_test(a_resumed_conversation_has_the_same_tokens),
