@@ -140,11 +140,16 @@ static enum status run_code(const struct tools *t,
     limits.timeout_ms = budget_tool_ms(t->budget, limits.timeout_ms);
     const volatile int *stop = arm_stop(t);
     const enum status st = program_run(&t->programs, out->code, &limits, stop, &out->run, e);
+    const bool was_stopped = t->stop && *t->stop && budget_spent(t->budget) != BUDGET_STOP;
+    if (st == QA_E_STOP && was_stopped) { /* before its first line */
+        out->was_stopped = true;
+        str_buf_add_z(&out->text, "[interrupted]");
+        return QA_OK;
+    }
     if (st) return st;
     out->has_run = true;
     out->is_ok = out->run.status == RUN_OK;
-    out->was_stopped = out->run.status == RUN_KILLED && t->stop && *t->stop &&
-                       budget_spent(t->budget) != BUDGET_STOP;
+    out->was_stopped = out->run.status == RUN_KILLED && was_stopped;
     tools_format(&out->text, &out->run, &limits, TOOLS_RESULT_MAX_BYTES);
     return QA_OK;
 }

@@ -175,6 +175,14 @@ const char *opt_prefix_dir(void)
     return store;
 }
 
+const char *opt_editor(void)
+{
+    const char *visual = getenv("VISUAL");
+    const char *editor = getenv("EDITOR");
+    if (visual && *visual) return visual;
+    return editor && *editor ? editor : "vi";
+}
+
 const char *opt_state_dir(void)
 {
     static char store[4096];

@@ -68,6 +68,9 @@ const char *opt_cache_dir(void);  /* ~/.cache/qagent        */
 const char *opt_prefix_dir(void); /* the folder "prefix" there; "": none */
 const char *opt_state_dir(void);  /* ~/.local/state/qagent  */
 
+/* $VISUAL, else $EDITOR, else vi. */
+const char *opt_editor(void);
+
 const char *opt_version(void);
 
 #endif

@@ -1,13 +1,12 @@
 /* command.c - what begins with a slash. */
+#include "cmd/repl/command.h"
+
 #include "cmd/cmd.h"
-#include "cmd/repl/repl.h"
-#include "engine/base/file.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static void unusable(struct repl *r, const char *usage)
+void command_usage(struct repl *r, const char *usage)
 {
     repl_say(r, STYLE_BAD, "usage: %s", usage);
 }
@@ -26,7 +25,7 @@ static void do_think(struct repl *r, const char *arg)
     } else if (str_to_i64(str_of(arg), 1, 1 << 20, &n)) {
         r->limits.think_tokens = (int)n;
     } else if (*arg) {
-        unusable(r, "/think on|off|N|show|hide");
+        command_usage(r, "/think on|off|N|show|hide");
         return;
     }
     const int think = r->limits.think_tokens;
@@ -42,7 +41,7 @@ static void do_temp(struct repl *r, const char *arg)
 {
     double x;
     if (*arg && (!str_to_f64(str_of(arg), &x) || !(x >= 0 && x <= 5))) {
-        unusable(r, "/temp N, from 0 to 5");
+        command_usage(r, "/temp N, from 0 to 5");
         return;
     }
     if (*arg) r->sampling.temp = (float)x;
@@ -54,7 +53,7 @@ static void do_seed(struct repl *r, const char *arg)
 {
     int64_t n;
     if (*arg && !str_to_i64(str_of(arg), 0, INT64_MAX, &n)) {
-        unusable(r, "/seed N");
+        command_usage(r, "/seed N");
         return;
     }
     if (*arg) r->sampling.seed = (uint64_t)n;
@@ -65,7 +64,7 @@ static void do_iter(struct repl *r, const char *arg)
 {
     int64_t n;
     if (*arg && !str_to_i64(str_of(arg), 1, 1000, &n)) {
-        unusable(r, "/iter N, from 1 to 1000");
+        command_usage(r, "/iter N, from 1 to 1000");
         return;
     }
     if (*arg) r->limits.max_iter = (int)n;
@@ -74,7 +73,38 @@ static void do_iter(struct repl *r, const char *arg)
              r->limits.max_iter);
 }
 
+static void do_budget(struct repl *r, const char *arg)
+{
+    double s = 0;
+    if (*arg && strcmp(arg, "off") != 0 && !(opt_seconds(arg, &s) && s > 0)) {
+        command_usage(r, "/budget TIME|off, such as 90s or 5m, for each message");
+        return;
+    }
+    if (*arg) r->limits.timeout_s = s;
+    if (r->limits.timeout_s > 0) {
+        repl_say(r, STYLE_DIM, "time a message: %g s", r->limits.timeout_s);
+    } else {
+        repl_say(r, STYLE_DIM, "time a message: no limit");
+    }
+}
+
 /* ---- looking ---- */
+
+static void do_status(struct repl *r, const char *arg)
+{
+    const struct show *s = &r->show;
+    const int think = r->limits.think_tokens;
+    (void)arg;
+    repl_say(r, STYLE_PLAIN, "%s; %lld of %lld tokens used; %zu waiting", show_state_word(s),
+             (long long)s->n_context, (long long)s->cap_context, r->n_queue);
+    repl_say(r, STYLE_PLAIN, "thinking %s, temperature %.2f, seed %llu, %d iterations, time %s",
+             think < 0 ? "on"
+             : think   ? "with a budget"
+                       : "off",
+             (double)r->sampling.temp, (unsigned long long)r->sampling.seed, r->limits.max_iter,
+             r->limits.timeout_s > 0 ? "limited" : "not limited");
+    repl_say(r, STYLE_DIM, "/context, /stats, /model and /sandbox say more");
+}
 
 static void do_out(struct repl *r, const char *arg)
 {
@@ -144,159 +174,6 @@ static void do_model(struct repl *r, const char *arg)
              i->load_s);
 }
 
-/* ---- conversations ---- */
-
-static void do_new(struct repl *r, const char *arg)
-{
-    (void)arg;
-    repl_start(r, JOB_NEW, NULL);
-}
-
-static void do_undo(struct repl *r, const char *arg)
-{
-    (void)arg;
-    repl_start(r, JOB_UNDO, NULL);
-}
-
-static void do_retry(struct repl *r, const char *arg)
-{
-    const struct talk *t = work_talk(r->work);
-    const size_t n = talk_info(t).n_messages;
-    (void)arg;
-    if (n) show_message(&r->show, talk_get(t, n - 1).text.p);
-    repl_start(r, JOB_RETRY, NULL);
-}
-
-static void do_fork(struct repl *r, const char *arg)
-{
-    (void)arg;
-    repl_start(r, JOB_FORK, NULL);
-}
-
-static void do_compact(struct repl *r, const char *arg)
-{
-    (void)arg;
-    repl_start(r, JOB_COMPACT, NULL);
-}
-
-enum { LIST_MAX = 20 };
-
-static void do_sessions(struct repl *r, const char *arg)
-{
-    struct talk_saved *list = calloc(LIST_MAX, sizeof *list);
-    const size_t n = list && r->opts.dir ? talk_list(r->opts.dir, list, LIST_MAX) : 0;
-    (void)arg;
-    if (!n) repl_say(r, STYLE_DIM, "no saved sessions");
-    for (size_t i = 0; i < n; i++) {
-        char day[24];
-        struct tm tm;
-        const time_t at = (time_t)list[i].time_s;
-        localtime_r(&at, &tm);
-        strftime(day, sizeof day, "%Y-%m-%d %H:%M", &tm);
-        repl_say(r, STYLE_PLAIN, "%2zu  %s  %2d  %s", i + 1, day, list[i].n_messages,
-                 list[i].first);
-    }
-    if (n) repl_say(r, STYLE_DIM, "/resume N goes on with one");
-    free(list);
-}
-
-static void do_resume(struct repl *r, const char *arg)
-{
-    struct talk_saved *list = calloc(LIST_MAX, sizeof *list);
-    const size_t n = list && r->opts.dir ? talk_list(r->opts.dir, list, LIST_MAX) : 0;
-    int64_t i = 1;
-    if (*arg && !str_to_i64(str_of(arg), 1, 1000000, &i)) {
-        repl_start(r, JOB_RESUME, arg); /* a file */
-    } else if ((size_t)i > n) {
-        repl_say(r, STYLE_BAD, "there is no session %lld; /sessions lists them", (long long)i);
-    } else {
-        repl_start(r, JOB_RESUME, list[i - 1].path);
-    }
-    free(list);
-}
-
-/* ---- files and the clipboard ---- */
-
-static void do_save(struct repl *r, const char *arg)
-{
-    const char *path = talk_info(work_talk(r->work)).path;
-    struct str_buf b;
-    struct err e = {0};
-    if (!path) {
-        repl_say(r, STYLE_DIM, "nothing to save yet: each message is saved as it is sent");
-        return;
-    }
-    if (!*arg) {
-        repl_say(r, STYLE_PLAIN, "saved in %s", path);
-        return;
-    }
-    str_buf_init(&b, 1 << 30);
-    enum status st = file_read(&b, path, &e);
-    if (!st) st = file_write(arg, str_buf_str(&b), &e);
-    str_buf_release(&b);
-    repl_say(r, st ? STYLE_BAD : STYLE_PLAIN, "%s%s", st ? "" : "saved in ", st ? e.text : arg);
-}
-
-static void do_export(struct repl *r, const char *arg)
-{
-    struct str_buf b;
-    struct err e = {0};
-    const struct talk *t = work_talk(r->work);
-    if (!*arg || !talk_info(t).n_messages) {
-        repl_say(r, STYLE_BAD, "%s", *arg ? "nothing was said yet" : "usage: /export FILE.md");
-        return;
-    }
-    str_buf_init(&b, 1 << 30);
-    talk_export(t, &b);
-    enum status st = str_buf_check(&b, "the Markdown", &e);
-    if (!st) st = file_write(arg, str_buf_str(&b), &e);
-    repl_say(r, st ? STYLE_BAD : STYLE_PLAIN, "%s%s", st ? "" : "written: ", st ? e.text : arg);
-    str_buf_release(&b);
-}
-
-static void add_base64(struct str_buf *b, struct str s)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.n; i += 3) {
-        unsigned x = 0;
-        for (size_t k = 0; k < 3; k++) {
-            x = x << 8 | (i + k < s.n ? (unsigned char)s.p[i + k] : 0);
-        }
-        for (size_t k = 0; k < 4; k++) {
-            str_buf_add_char(b, i + k <= s.n ? digits[x >> (18 - 6 * k) & 63] : '=');
-        }
-    }
-}
-
-/* The terminal itself puts it into the clipboard (OSC 52), also over ssh. */
-static void do_copy(struct repl *r, const char *arg)
-{
-    const struct talk *t = work_talk(r->work);
-    const size_t n = talk_info(t).n_messages;
-    struct str_buf b;
-    (void)arg;
-    if (!r->out.is_live) {
-        repl_say(r, STYLE_BAD, "/copy needs a terminal");
-        return;
-    }
-    const struct talk_message m = n ? talk_get(t, n - 1) : (struct talk_message){0};
-    const struct str s = m.code.n ? m.code : m.answer;
-    if (!s.n) {
-        repl_say(r, STYLE_BAD, "there is no answer to copy");
-        return;
-    }
-    str_buf_init(&b, 64 << 20);
-    str_buf_add_z(&b, "\033]52;c;");
-    add_base64(&b, s);
-    str_buf_add_z(&b, "\a");
-    screen_hide(&r->out);
-    fwrite(b.p, 1, b.n, stdout);
-    fflush(stdout);
-    str_buf_release(&b);
-    repl_say(r, STYLE_PLAIN, "copied: %s of %zu bytes", m.code.n ? "code" : "text", s.n);
-}
-
 static void do_quit(struct repl *r, const char *arg)
 {
     (void)arg;
@@ -316,23 +193,31 @@ static const struct {
     {"help",     "",         "this list",                                       do_help,     true },
     {"new",      "",         "begin a new conversation",                        do_new,      false},
     {"sessions", "",         "saved conversations",                             do_sessions, true },
-    {"resume",   "[N|FILE]", "go on with a saved one; without N the last",      do_resume,   false},
+    {"resume",   "[N|ID|FILE]", "go on with a saved one; without N the last",   do_resume,   false},
     {"fork",     "",         "go on in a copy, the present one stays",          do_fork,     false},
-    {"undo",     "",         "take the last message back, or a compaction",     do_undo,     false},
-    {"retry",    "",         "send the last message again, with another seed",  do_retry,    false},
-    {"compact",  "",         "replace the middle by a summary",                 do_compact,  false},
+    {"undo",     "[N]",      "take the last message back, or a compaction; N of them", do_undo, false},
+    {"redo",     "",         "bring the message taken back last here again",    do_redo,     false},
+    {"rewind",   "[N]",      "back to before message N; without N a list (also: Esc Esc)", do_rewind, false},
+    {"retry",    "[hotter]", "send the last message again, with another seed",  do_retry,    false},
+    {"compact",  "[FOCUS]",  "replace the middle by a summary",                 do_compact,  false},
+    {"queue",    "[N|clear]", "what waits; take number N back, or drop all",    do_queue,    true },
+    {"status",   "",         "state and settings",                              do_status,   true },
     {"context",  "",         "how full the context is",                         do_context,  false},
     {"stats",    "",         "tokens, speed, where the time went",              do_stats,    true },
     {"out",      "[N]",      "the output of a program, whole",                  do_out,      true },
+    {"run",      "",         "run the last answer's code",                      do_run,      false},
+    {"diff",     "",         "what changed between the last two programs",      do_diff,     false},
+    {"edit",     "",         "the last message in $EDITOR (a draft: Ctrl-G)",   do_edit,     true },
     {"think",    "[on|off|N|show|hide]", "thinking, its budget, whether it is shown", do_think, true},
     {"temp",     "[X]",      "temperature of thinking",                         do_temp,     true },
     {"seed",     "[N]",      "seed of the sampler",                             do_seed,     true },
     {"iter",     "[N]",      "iterations a message",                            do_iter,     true },
+    {"budget",   "[TIME|off]", "time a message",                                do_budget,   true },
     {"sandbox",  "",         "which layers of the jail hold",                   do_sandbox,  false},
     {"model",    "",         "the model and how it runs",                       do_model,    false},
     {"save",     "[FILE]",   "where the session is saved; a copy of it",        do_save,     false},
     {"export",   "FILE.md",  "the conversation as Markdown",                    do_export,   false},
-    {"copy",     "",         "the last answer into the clipboard",              do_copy,     false},
+    {"copy",     "[N]",      "the last answer, or the Nth last, into the clipboard", do_copy, false},
     {"quit",     "",         "end",                                             do_quit,     true },
 };
 // clang-format on
@@ -347,9 +232,18 @@ static void do_help(struct repl *r, const char *arg)
     }
     if (r->line) {
         repl_say(r, STYLE_DIM,
-                 "Alt-Enter or \\ Enter: new line. Esc, Ctrl-C: stop. Ctrl-D: quit. "
-                 "What is typed meanwhile is sent next; Up takes it back.");
+                 "Alt-Enter or \\ Enter: new line. Ctrl-G: $EDITOR. Tab: commands, @files, "
+                 "sessions, a paste in full. @path sends a file along. Ctrl-R: search. Esc, "
+                 "Ctrl-C: stop; while a program runs Ctrl-C stops only that. Esc Esc: back. "
+                 "Ctrl-D: quit. What is typed meanwhile is sent next; Up takes it back.");
     }
+}
+
+const char *command_name(size_t i, bool *has_arg)
+{
+    if (i >= COUNT(COMMANDS)) return NULL;
+    *has_arg = *COMMANDS[i].arg != 0;
+    return COMMANDS[i].name;
 }
 
 /* The row of a command, COUNT(COMMANDS) when there is none; *arg is what follows. */
@@ -399,30 +293,4 @@ void command_run(struct repl *r, const char *line)
     } else {
         repl_say(r, STYLE_BAD, "unknown command '/%s'; /help lists them", word);
     }
-}
-
-void command_complete(struct repl *r)
-{
-    char *text = line_text(r->line);
-    struct str_buf b;
-    size_t n_found = 0;
-    size_t last = 0;
-    const size_t n = strlen(text);
-    str_buf_init(&b, 4096);
-    for (size_t i = 0; text[0] == '/' && !strchr(text, ' ') && i < COUNT(COMMANDS); i++) {
-        if (strncmp(COMMANDS[i].name, text + 1, n - 1) != 0) continue;
-        str_buf_addf(&b, "%s/%s", n_found ? "  " : "", COMMANDS[i].name);
-        n_found++;
-        last = i;
-    }
-    if (n_found == 1) {
-        line_insert(r->line, str_of(COMMANDS[last].name + n - 1));
-        if (*COMMANDS[last].arg) line_insert(r->line, STR(" "));
-    } else if (n_found > 1) {
-        repl_hint(r, 5, "%s", b.p);
-    } else if (text[0] != '/') {
-        line_insert(r->line, STR("    "));
-    }
-    str_buf_release(&b);
-    free(text);
 }

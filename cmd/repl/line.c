@@ -1,36 +1,40 @@
 /* line.c - the line being typed: libedit edits, the caller draws. */
 #include "cmd/repl/line.h"
 
+#include "cmd/repl/chips.h"
+#include "cmd/repl/history.h"
 #include "engine/base/clock.h"
 
 #include <errno.h>
-#include <histedit.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 #include <utf8proc.h>
 
-enum { HISTORY_SIZE = 1000, ESC_WAIT_MS = 50, PASTE_WAIT_MS = 2000, INPUT_BYTES = 4096 };
+enum { ESC_WAIT_MS = 50, PASTE_WAIT_MS = 2000, INPUT_BYTES = 4096 };
+enum { REMEMBER_MAX_BYTES = 32 << 10 }; /* a text larger than that is no line */
 
 struct line {
     struct line_hooks hooks;
     EditLine *el;
-    HistoryW *history;
-    FILE *nowhere; /* where libedit draws */
-    char path[1024];
+    struct history history;
+    struct chips chips;
+    FILE *nowhere;         /* where libedit draws */
     struct termios before; /* of the terminal, for the end and Ctrl-Z */
     char in[INPUT_BYTES];  /* bytes read and not looked at yet        */
     size_t n_in;
     wchar_t out[INPUT_BYTES]; /* keys for libedit                        */
     size_t n_out, i_out;
     struct str_buf paste;
-    bool is_pasting, is_over;
+    struct str_buf next; /* for the next line, set between two */
+    bool is_reading, is_over;
+    bool is_searching; /* Ctrl-R: keys are libedit's */
+    bool has_prefix;   /* Ctrl-X was the last key */
 };
 
 /* ---- text ---- */
@@ -73,11 +77,27 @@ struct line_view line_view(struct line *l)
 char *line_text(struct line *l)
 {
     const struct line_view v = line_view(l);
+    if (!l->is_reading) return strdup(l->next.p ? l->next.p : "");
     return to_bytes(v.text, v.n);
+}
+
+char *line_before(struct line *l)
+{
+    const struct line_view v = line_view(l);
+    return to_bytes(v.text, v.i_cursor);
+}
+
+char *line_full(struct line *l, const char *text)
+{
+    return chips_expand(&l->chips, text);
 }
 
 void line_insert(struct line *l, struct str text)
 {
+    if (!l->is_reading) { /* libedit begins each line with nothing */
+        str_buf_add(&l->next, text);
+        return;
+    }
     wchar_t *w = to_wide(text);
     if (w && *w) el_winsertstr(l->el, w);
     free(w);
@@ -86,9 +106,32 @@ void line_insert(struct line *l, struct str text)
 void line_set(struct line *l, const char *text)
 {
     const struct line_view v = line_view(l);
-    el_cursor(l->el, (int)(v.n - v.i_cursor));
-    el_wdeletestr(l->el, (int)v.n);
+    if (l->is_reading) {
+        el_cursor(l->el, (int)(v.n - v.i_cursor));
+        el_wdeletestr(l->el, (int)v.n);
+    }
+    str_buf_reset(&l->next);
     line_insert(l, str_of(text));
+}
+
+void line_put(struct line *l, struct str text)
+{
+    const char *label = chips_is_long(text) ? chips_add(&l->chips, text) : NULL;
+    line_insert(l, label ? str_of(label) : text);
+}
+
+/* The chip that ends at the cursor goes; true when there was one.  `in_full`: its text
+ * takes its place. */
+static bool take_chip(struct line *l, bool in_full)
+{
+    char *before = line_before(l);
+    const struct chip *chip = chips_at_end(&l->chips, str_of(before));
+    if (chip) {
+        el_wdeletestr(l->el, (int)strlen(chip->label));
+        if (in_full) line_insert(l, str_of(chip->text));
+    }
+    free(before);
+    return chip != NULL;
 }
 
 /* ---- keys ---- */
@@ -146,7 +189,7 @@ static void take_paste(struct line *l)
             str_buf_add_char(&text, raw.p[i]);
         }
     }
-    line_insert(l, str_buf_str(&text));
+    line_put(l, str_buf_str(&text));
     str_buf_release(&text);
 }
 
@@ -171,6 +214,17 @@ static void take_arrow(struct line *l, const char *bytes, size_t n, bool is_up)
     for (size_t i = 0; i < n; i++) {
         give(l, (unsigned char)bytes[i]);
     }
+}
+
+/* Shift-Enter, Alt-Enter and Ctrl-Enter, where the terminal tells them from Enter. */
+static bool is_newline_key(const char *key)
+{
+    static const char *const keys[] = {"\033[13;2u",    "\033[13;3u",    "\033[13;5u",
+                                       "\033[27;2;13~", "\033[27;3;13~", "\033[27;5;13~"};
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        if (strcmp(key, keys[i]) == 0) return true;
+    }
+    return false;
 }
 
 /* An escape key, or the sequence that a key sends. */
@@ -208,6 +262,8 @@ static void take_escape(struct line *l)
     drop(l, n);
     if (strcmp(key, "\033[200~") == 0) {
         take_paste(l);
+    } else if (is_newline_key(key)) {
+        line_insert(l, STR("\n"));
     } else if (strcmp(key, "\033[A") == 0 || strcmp(key, "\033OA") == 0) {
         take_arrow(l, key, kept, true);
     } else if (strcmp(key, "\033[B") == 0 || strcmp(key, "\033OB") == 0) {
@@ -244,6 +300,28 @@ static void take_char(struct line *l)
     drop(l, k > 0 ? (size_t)k : 1);
 }
 
+/* While libedit searches its history: what belongs to the search, and what ends it. */
+static void take_search_key(struct line *l)
+{
+    enum { ABORT = 0x07, AGAIN = 0x12, BACK = 0x13 };
+    const char c = l->in[0];
+    if (c == 0x03 || c == '\033' || c == ABORT) {
+        l->is_searching = false;
+        give(l, ABORT);
+        if (c == '\033') read_more(l, ESC_WAIT_MS); /* the rest of the key goes too */
+        drop(l, c == '\033' ? l->n_in : 1);
+        return;
+    }
+    const bool is_control = (unsigned char)c < 0x20;
+    if (is_control && c != AGAIN && c != BACK && c != 0x08) l->is_searching = false;
+    if (c == '\r') {
+        drop(l, 1);
+        give(l, L'\n');
+    } else {
+        take_char(l);
+    }
+}
+
 static void take_key(struct line *l)
 {
     static const struct {
@@ -251,11 +329,36 @@ static void take_key(struct line *l)
         enum line_key key;
     } keys[] = {
         {0x03, LINE_CTRL_C },
+        {0x07, LINE_EDITOR },
         {'\t', LINE_TAB    },
         {0x0C, LINE_CLEAR  },
         {0x1A, LINE_SUSPEND},
     };
     const char c = l->in[0];
+    if (l->is_searching) {
+        take_search_key(l);
+        return;
+    }
+    l->is_searching = c == 0x12;
+    if (l->has_prefix) {
+        l->has_prefix = false;
+        if (c == 0x05) { /* Ctrl-X Ctrl-E */
+            drop(l, 1);
+            hook(l, LINE_EDITOR);
+            return;
+        }
+        give(l, 0x18);
+    }
+    if (c == 0x18) {
+        drop(l, 1);
+        l->has_prefix = true;
+        return;
+    }
+    const bool is_rubout = c == 0x7F || c == 0x08;
+    if ((is_rubout || c == '\t') && take_chip(l, c == '\t')) {
+        drop(l, 1);
+        return;
+    }
     if (c == '\033') {
         take_escape(l);
         return;
@@ -285,6 +388,11 @@ static int next_key(EditLine *el, wchar_t *c)
 {
     struct line *l;
     if (el_wget(el, EL_CLIENTDATA, &l)) return -1;
+    if (!l->is_reading) {
+        l->is_reading = true;
+        line_insert(l, str_buf_str(&l->next));
+        str_buf_reset(&l->next);
+    }
     while (l->i_out == l->n_out) {
         l->i_out = l->n_out = 0;
         const int ms = l->is_over ? -1 : l->hooks.wait(l->hooks.ctx);
@@ -303,27 +411,19 @@ static int next_key(EditLine *el, wchar_t *c)
     return 1;
 }
 
-/* ---- history ---- */
-
 void line_remember(struct line *l, const char *text)
 {
-    HistEventW ev;
-    if (!*text || *text == ' ') return;
-    wchar_t *w = to_wide(str_of(text));
-    if (w) history_w(l->history, &ev, H_ENTER, w);
+    char *full = line_full(l, text);
+    const size_t n = full ? strlen(full) : 0;
+    wchar_t *w = n && n <= REMEMBER_MAX_BYTES && *full != ' ' ? to_wide(str_of(full)) : NULL;
+    if (w) history_add(&l->history, w);
     free(w);
-    if (!l->path[0]) return;
-    FILE *f = fopen(l->path, "ae");
-    if (!f) return; /* a history is no reason to stop */
-    fseek(f, 0, SEEK_END);
-    history_w(l->history, &ev, H_NSAVE_FP, (size_t)1, f);
-    fclose(f);
-    chmod(l->path, 0600);
+    free(full);
 }
 
 /* ---- the terminal ---- */
 
-static void set_raw(struct line *l)
+void line_go_on(struct line *l)
 {
     struct termios t = l->before;
     t.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG | IEXTEN);
@@ -344,7 +444,7 @@ static void take_early(struct line *l)
     }
 }
 
-static void set_cooked(struct line *l)
+void line_pause(struct line *l)
 {
     fputs("\033[?2004l", stdout);
     fflush(stdout);
@@ -353,9 +453,9 @@ static void set_cooked(struct line *l)
 
 void line_suspend(struct line *l)
 {
-    set_cooked(l);
+    line_pause(l);
     kill(0, SIGTSTP);
-    set_raw(l);
+    line_go_on(l);
 }
 
 static wchar_t *no_prompt(EditLine *el)
@@ -398,40 +498,35 @@ enum status line_open(struct line **out,
                       struct err *e)
 {
     struct line *l = calloc(1, sizeof *l);
-    HistEventW ev;
     if (!l) return err_set(e, QA_E_NOMEM, "out of memory");
     l->hooks = *hooks;
     str_buf_init(&l->paste, 64 << 20);
+    str_buf_init(&l->next, 64 << 20);
     if (!setlocale(LC_CTYPE, "C.UTF-8")) setlocale(LC_CTYPE, "");
     if (tcgetattr(STDIN_FILENO, &l->before)) {
         free(l);
         return err_errno(e, QA_E_IO, errno, "cannot set the terminal");
     }
     /* libedit switches between the modes it finds and its own: both are raw. */
-    set_raw(l);
+    line_go_on(l);
     take_early(l);
     l->nowhere = fopen("/dev/null", "we");
     /* It asks the descriptors for a terminal, and writes to the streams. */
     l->el = l->nowhere ? el_init_fd("qagent", stdin, l->nowhere, l->nowhere, STDIN_FILENO,
                                     STDOUT_FILENO, STDERR_FILENO)
                        : NULL;
-    l->history = history_winit();
-    if (!l->el || !l->history) {
+    enum status st = l->el ? QA_OK : err_set(e, QA_E_IO, "cannot start the line editor");
+    if (!st) st = history_open(&l->history, history, e);
+    if (st) {
         line_close(l);
-        return err_set(e, QA_E_IO, "cannot start the line editor");
-    }
-    history_w(l->history, &ev, H_SETSIZE, HISTORY_SIZE);
-    history_w(l->history, &ev, H_SETUNIQUE, 1);
-    if (history) {
-        snprintf(l->path, sizeof l->path, "%s", history);
-        history_w(l->history, &ev, H_LOAD, history);
+        return st;
     }
     el_wset(l->el, EL_CLIENTDATA, l);
     el_wset(l->el, EL_GETCFN, next_key);
     el_wset(l->el, EL_PROMPT, no_prompt);
     el_wset(l->el, EL_EDITOR, L"emacs");
     el_wset(l->el, EL_SIGNAL, 0);
-    el_wset(l->el, EL_HIST, history_w, l->history);
+    el_wset(l->el, EL_HIST, history_w, l->history.lines);
     el_wset(l->el, EL_SETTY, L"-d", L"-isig", L"-icrnl", L"-inlcr", NULL);
     bind_keys(l);
     *out = l;
@@ -442,10 +537,12 @@ void line_close(struct line *l)
 {
     if (!l) return;
     if (l->el) el_end(l->el);
-    if (l->history) history_wend(l->history);
+    history_close(&l->history);
+    chips_release(&l->chips);
     if (l->nowhere) fclose(l->nowhere);
-    set_cooked(l);
+    line_pause(l);
     str_buf_release(&l->paste);
+    str_buf_release(&l->next);
     free(l);
 }
 
@@ -454,6 +551,7 @@ char *line_read(struct line *l)
     int n = 0;
     const wchar_t *w = l->is_over ? NULL : el_wgets(l->el, &n);
     if (!w || n <= 0 || l->is_over) return NULL;
+    l->is_reading = false;
     if (w[n - 1] == L'\n') n--;
     return to_bytes(w, (size_t)n);
 }

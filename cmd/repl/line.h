@@ -4,8 +4,10 @@
  * the line stands below output that goes by while it is typed.  It asks for one key at a
  * time; while there is none the caller's `wait` is called with what else happens.
  *
- * A paste (bracketed) is text, whatever it holds.  Alt-Enter, Ctrl-J and a backslash in
- * front of Enter begin a new line. */
+ * A paste (bracketed) is text, whatever it holds; a long one stands in the line as a chip,
+ * "[pasted 132 lines]" (chips.h), which goes with one rubout and opens with Tab.  Texts
+ * of this header have chips by their labels; line_full has them in full.  Alt-Enter,
+ * Ctrl-J and a backslash in front of Enter begin a new line. */
 #ifndef QA_REPL_LINE_H
 #define QA_REPL_LINE_H
 
@@ -21,6 +23,7 @@ enum line_key {
     LINE_TAB,
     LINE_CLEAR,   /* Ctrl-L */
     LINE_SUSPEND, /* Ctrl-Z */
+    LINE_EDITOR,  /* Ctrl-G, Ctrl-X Ctrl-E */
 };
 
 struct line_hooks {
@@ -50,11 +53,17 @@ struct line_view {
 struct line_view line_view(struct line *l);
 void line_set(struct line *l, const char *text); /* replace what is typed             */
 void line_insert(struct line *l, struct str text);
-char *line_text(struct line *l); /* owned by the caller */
+void line_put(struct line *l, struct str text);    /* the same, as a chip when it is long   */
+char *line_text(struct line *l);                   /* owned by the caller                   */
+char *line_before(struct line *l);                 /* up to the cursor; owned by the caller */
+char *line_full(struct line *l, const char *text); /* owned by the caller                */
 
-/* Keep a text for the history; one that begins with a blank is left out. */
+/* Keep a text, in full, for the history.  One that begins with a blank, or is very long, is
+ * left out; an equal one before goes. */
 void line_remember(struct line *l, const char *text);
 
-void line_suspend(struct line *l); /* Ctrl-Z: until the process goes on */
+void line_pause(struct line *l);   /* the terminal as it was before, for another program  */
+void line_go_on(struct line *l);   /* and ours again                                       */
+void line_suspend(struct line *l); /* Ctrl-Z: until the process goes on                    */
 
 #endif

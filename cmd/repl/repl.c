@@ -2,6 +2,8 @@
 #include "cmd/repl/repl.h"
 
 #include "cmd/cmd.h"
+#include "cmd/repl/attach.h"
+#include "cmd/repl/editor.h"
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
 
@@ -14,7 +16,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { KEY_MAX_ITER = 0x300, KEY_TIMEOUT, KEY_RESUME, KEY_LEVEL, KEY_PYTHON };
+enum { KEY_MAX_ITER = 0x300, KEY_TIMEOUT, KEY_RESUME, KEY_LEVEL, KEY_PYTHON, KEY_PLAIN };
 enum { BUSY_MS = 200, IDLE_MS = 1000, FRAME_MS = 30, LINE_MAX_BYTES = 16 << 20 };
 
 // clang-format off
@@ -24,6 +26,7 @@ static const struct argp_option OPTIONS[] = {
     {"resume",   KEY_RESUME,   "SESSION", 0, "go on with a saved session: a number of /sessions, 'last', or a file", 0},
     {"level",    KEY_LEVEL,    "NAME",    0, "jail: auto, full, user, seccomp", 0},
     {"python",   KEY_PYTHON,   "PROGRAM", 0, "the interpreter (default: python3)", 0},
+    {"plain",    KEY_PLAIN,    0,         0, "whole lines only, nothing drawn again: for screen readers", 0},
     {0},
 };
 // clang-format on
@@ -31,6 +34,7 @@ static const struct argp_option OPTIONS[] = {
 struct repl_opts {
     struct work_opts work;
     const char *resume;
+    bool is_plain;
 };
 
 static error_t option(int key, char *arg, struct argp_state *state)
@@ -48,6 +52,7 @@ static error_t option(int key, char *arg, struct argp_state *state)
         }
         break;
     case KEY_PYTHON: o->work.sandbox.python = arg; break;
+    case KEY_PLAIN: o->is_plain = true; break;
     case ARGP_KEY_ARG: opt_fail("unexpected word '%s': messages are typed, or piped in", arg);
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -125,7 +130,7 @@ static void run_command(struct repl *r, const char *text)
     command_run(r, text);
 }
 
-static char *take_queued(struct repl *r, size_t i)
+char *repl_take_queued(struct repl *r, size_t i)
 {
     char *text = r->queue[i];
     memmove(r->queue + i, r->queue + i + 1, (r->n_queue - i - 1) * sizeof r->queue[0]);
@@ -133,18 +138,35 @@ static char *take_queued(struct repl *r, size_t i)
     return text;
 }
 
+/* A message as it is sent: pastes in full, and the files that it names. */
+static char *whole_message(struct repl *r, const char *text)
+{
+    char *full = r->line ? line_full(r->line, text) : strdup(text);
+    struct str_buf b, notes;
+    str_buf_init(&b, 64 << 20);
+    str_buf_init(&notes, 1 << 20);
+    str_buf_add_z(&b, full ? full : "");
+    attach_files(&b, &notes, str_of(text)); /* what was pasted names no files */
+    if (notes.n) show_text(&r->show, STYLE_DIM, str_buf_str(&notes));
+    str_buf_release(&notes);
+    free(full);
+    return b.n ? str_buf_take(&b) : strdup("");
+}
+
 /* What waits is run, one after another. */
 static void pump(struct repl *r)
 {
     while (r->n_queue && !r->is_quitting && work_is_idle(r->work)) {
-        char *text = take_queued(r, 0);
+        char *text = repl_take_queued(r, 0);
         if (is_command(text)) {
             run_command(r, text);
             free(text);
             continue;
         }
         show_message(&r->show, text);
-        repl_start(r, JOB_SEND, text);
+        char *full = whole_message(r, text);
+        repl_start(r, JOB_SEND, full);
+        free(full);
         free(r->sent);
         r->sent = text;
     }
@@ -174,7 +196,7 @@ static void hand_back(struct repl *r, const char *sent)
     str_buf_init(&b, LINE_MAX_BYTES);
     if (sent) str_buf_add_z(&b, sent);
     while (r->n_queue) {
-        char *text = take_queued(r, 0);
+        char *text = repl_take_queued(r, 0);
         str_buf_addf(&b, "%s%s", b.n ? "\n" : "", text);
         free(text);
     }
@@ -214,6 +236,15 @@ static void take_unfinished(struct repl *r, const char *text)
     if (r->line && !line_view(r->line).n) line_set(r->line, text);
 }
 
+/* The jail's level, as far as the colon of its statement. */
+static void say_where(struct repl *r)
+{
+    const char *jail = work_sandbox(r->work);
+    repl_say(r, STYLE_DIM, "context %lld tokens, sandbox %.*s",
+             (long long)talk_info(work_talk(r->work)).cap_tokens, (int)strcspn(jail, ":"),
+             jail);
+}
+
 static void on_ready(struct repl *r, const struct work_event *ev)
 {
     const struct engine_info *i = work_engine(r->work);
@@ -232,8 +263,17 @@ static void on_ready(struct repl *r, const struct work_event *ev)
         repl_say(r, STYLE_DIM,
                  "the model's chat template is not a known one; the nearest is used");
     }
+    say_where(r);
     if (r->opts.resume) show_last(r);
     take_unfinished(r, ev->text);
+}
+
+/* A text that was taken back, by its first line. */
+static void say_back(struct repl *r, const char *text)
+{
+    const int n = (int)strcspn(text, "\n");
+    repl_say(r, STYLE_DIM, "taken back: %.*s%s", n, text, text[n] ? " ..." : "");
+    if (r->gives_back && r->line) line_put(r->line, str_of(text));
 }
 
 static void on_done(struct repl *r, const struct work_event *ev)
@@ -244,9 +284,12 @@ static void on_done(struct repl *r, const struct work_event *ev)
         repl_say(r, STYLE_BAD, "%s", ev->text);
         if (is_message)
             r->show.outcome = ev->status == QA_E_LIMIT ? AGENT_CONTEXT_FULL : AGENT_FAILED;
-    } else if (ev->job == JOB_UNDO) {
-        if (*ev->text) repl_say(r, STYLE_DIM, "taken back: %s", ev->text);
+    } else if (ev->job == JOB_UNDO || ev->job == JOB_REWIND) {
+        if (*ev->text) say_back(r, ev->text);
         if (!*ev->text) repl_say(r, STYLE_DIM, "back to before the compaction");
+    } else if (ev->job == JOB_REDO) {
+        repl_say(r, STYLE_DIM, "here again: %zu message%s", i.n_messages,
+                 i.n_messages == 1 ? "" : "s");
     } else if (ev->job == JOB_NEW) {
         repl_say(r, STYLE_DIM, "a new conversation");
     } else if (ev->job == JOB_FORK) {
@@ -259,7 +302,7 @@ static void on_done(struct repl *r, const struct work_event *ev)
     if (r->was_stopped || (is_lost && r->line)) {
         hand_back(r, is_lost && !is_command(r->sent) ? r->sent : NULL);
     }
-    r->was_stopped = false;
+    r->was_stopped = r->gives_back = false;
 }
 
 static void sync_status(struct repl *r)
@@ -308,6 +351,11 @@ static void draw(struct repl *r)
         queue[i] = str_of(shown[i]);
         str_buf_release(&b);
     }
+    const bool is_idle = r->show.state == SHOW_READY;
+    char title[64];
+    snprintf(title, sizeof title, "qagent%s%s", is_idle ? "" : ": ",
+             is_idle ? "" : show_state_word(&r->show));
+    screen_title(&r->out, title);
     str_buf_init(&status, 4096);
     show_status(&r->show, &status, r->n_queue,
                 clock_now_s() < r->hint_until_s ? r->hint : NULL);
@@ -338,7 +386,12 @@ static bool is_busy(struct repl *r)
 static void on_ctrl_c(struct repl *r)
 {
     const double now = clock_now_s();
-    if (is_busy(r)) {
+    if (is_busy(r) && r->show.state == SHOW_RUNNING && now - r->program_s >= 2) {
+        r->program_s = now;
+        work_stop_program(r->work);
+        repl_hint(r, 2, "the program is stopped; Ctrl-C again stops the answer");
+        if (!r->line) repl_say(r, STYLE_DIM, "%s", r->hint);
+    } else if (is_busy(r)) {
         stop(r);
     } else if (r->line && line_view(r->line).n) {
         char *text = line_text(r->line);
@@ -352,6 +405,40 @@ static void on_ctrl_c(struct repl *r)
         repl_hint(r, 2, "Ctrl-C again quits; so do /quit and Ctrl-D");
         if (!r->line) repl_say(r, STYLE_DIM, "%s", r->hint);
     }
+}
+
+/* While nothing runs, twice on an empty line: back to an earlier message. */
+static void on_escape(struct repl *r)
+{
+    const double now = clock_now_s();
+    if (is_busy(r)) {
+        stop(r);
+    } else if (r->is_loading || line_view(r->line).n) {
+        return;
+    } else if (now - r->esc_s < 2) {
+        r->esc_s = 0;
+        on_line(r, "/rewind");
+        line_set(r->line, "/rewind ");
+    } else {
+        r->esc_s = now;
+        repl_hint(r, 2, "Esc again: back to an earlier message");
+    }
+}
+
+void repl_edit(struct repl *r)
+{
+    char *typed = line_text(r->line);
+    char *text = line_full(r->line, typed);
+    struct err e = {0};
+    screen_hide(&r->out);
+    line_pause(r->line);
+    const enum status st = editor_run(&text, &e);
+    line_go_on(r->line);
+    got_int = 0; /* it was the editor's */
+    if (st) repl_say(r, STYLE_BAD, "%s", e.text);
+    if (!st) line_set(r->line, text);
+    free(text);
+    free(typed);
 }
 
 static void take_signals(struct repl *r)
@@ -384,14 +471,12 @@ static bool on_key(void *ctx, enum line_key key)
     struct repl *r = ctx;
     char *text;
     switch (key) {
-    case LINE_ESC:
-        if (is_busy(r)) stop(r);
-        return true;
+    case LINE_ESC: on_escape(r); return true;
     case LINE_CTRL_C: on_ctrl_c(r); return true;
     case LINE_CTRL_D: r->is_quitting = true; return true;
     case LINE_UP:
         if (!r->n_queue) return false;
-        text = take_queued(r, r->n_queue - 1);
+        text = repl_take_queued(r, r->n_queue - 1);
         line_set(r->line, text);
         free(text);
         return true;
@@ -399,10 +484,27 @@ static bool on_key(void *ctx, enum line_key key)
     case LINE_CLEAR: screen_clear(&r->out); return true;
     case LINE_SUSPEND:
         screen_hide(&r->out);
+        screen_title(&r->out, NULL);
         line_suspend(r->line);
         return true;
+    case LINE_EDITOR: repl_edit(r); return true;
     }
     return false;
+}
+
+/* What was typed and not sent outlives the session. */
+static void keep_unsent(struct repl *r)
+{
+    char *typed = line_text(r->line);
+    bool is_any = *typed != 0;
+    for (size_t i = 0; i < r->n_queue; i++) {
+        is_any |= !is_command(r->queue[i]);
+        if (!is_command(r->queue[i])) line_remember(r->line, r->queue[i]);
+    }
+    line_remember(r->line, typed);
+    if (is_any)
+        repl_say(r, STYLE_DIM, "what was not sent is in the history: Up brings it back");
+    free(typed);
 }
 
 static void run_terminal(struct repl *r)
@@ -424,7 +526,9 @@ static void run_terminal(struct repl *r)
         line_remember(r->line, text);
         on_line(r, text);
     }
+    keep_unsent(r);
     screen_hide(&r->out);
+    screen_title(&r->out, NULL);
     line_close(r->line);
     r->line = NULL;
 }
@@ -565,7 +669,7 @@ int repl_main(int argc, char **argv)
     r.limits = o.work.limits;
     r.sampling = o.work.model.sampling;
     r.is_tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    const bool is_live = r.is_tty && opt_has_cursor(STDOUT_FILENO);
+    const bool is_live = r.is_tty && opt_has_cursor(STDOUT_FILENO) && !o.is_plain;
     screen_init(&r.out, stdout, is_live, is_live && opt_has_colour(STDOUT_FILENO));
     screen_init(&r.err, stderr, false, false);
     show_init(&r.show, r.is_tty ? &r.out : &r.err, &r.out, !r.is_tty);
@@ -581,7 +685,7 @@ int repl_main(int argc, char **argv)
     }
     work_close(r.work);
     while (r.n_queue) {
-        free(take_queued(&r, 0));
+        free(repl_take_queued(&r, 0));
     }
     free(r.sent);
     show_release(&r.show);

@@ -351,3 +351,13 @@ void screen_clear(struct screen *s)
     s->is_drawn = false;
     s->n_drawn = s->i_cursor = 0;
 }
+
+void screen_title(struct screen *s, const char *text)
+{
+    if (!s->is_live || strcmp(s->title, text ? text : "") == 0) return;
+    if (!s->title[0]) fputs("\033[22;0t", s->f); /* XTWINOPS: push */
+    snprintf(s->title, sizeof s->title, "%s", text ? text : "");
+    if (text) fprintf(s->f, "\033]0;%s\a", text);
+    if (!text) fputs("\033[23;0t", s->f);
+    fflush(s->f);
+}

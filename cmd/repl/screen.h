@@ -46,6 +46,7 @@ struct screen {
     size_t i_space;       /* behind its last blank; 0: none                        */
     bool breaks_words;    /* lines are broken anywhere (code), not between words    */
     struct str_buf drawn; /* what was written last                                 */
+    char title[64];       /* of the window; "": not ours                           */
     bool is_drawn;
     int n_drawn, i_cursor;            /* rows of the lower part; the cursor's        */
     int drawn_width[SCREEN_MAX_ROWS]; /* of each                                     */
@@ -80,6 +81,9 @@ void screen_draw(struct screen *s, const struct screen_live *live);
 /* Write what has come; take the lower part away. */
 void screen_hide(struct screen *s);
 void screen_clear(struct screen *s); /* the whole window: Ctrl-L */
+
+/* The window's title, which is put away first; NULL: back to what it was. */
+void screen_title(struct screen *s, const char *text);
 
 /* Columns of a character; 0 for a combining one. */
 int screen_width(unsigned code_point);

@@ -186,8 +186,9 @@ static void show_output_lines(struct show *s, struct str text)
                         str_cut(text, 0, end));
             screen_text(s->screen, STYLE_PLAIN, margin(s, MARGIN_OUTPUT), true, STR("\n"));
         } else if (i == OUTPUT_HEAD) {
-            screen_line(s->screen, STYLE_DIM, "%s+ %d lines, /out shows them",
-                        s->screen->is_live ? "│ " : "> ", n - OUTPUT_HEAD - OUTPUT_TAIL);
+            screen_line(s->screen, STYLE_DIM, "%s+ %d lines, /out %d",
+                        s->screen->is_live ? "│ " : "> ", n - OUTPUT_HEAD - OUTPUT_TAIL,
+                        s->n_outputs);
         }
         text = str_cut(text, end + 1, text.n);
     }
@@ -353,7 +354,7 @@ static void add_progress(const struct show *s, struct str_buf *b, const char *wo
     }
 }
 
-void show_status(const struct show *s, struct str_buf *to, size_t n_queued, const char *hint)
+const char *show_state_word(const struct show *s)
 {
     static const char *const words[] = {
         [SHOW_LOADING] = "loading the model", [SHOW_READY] = "ready",
@@ -361,12 +362,17 @@ void show_status(const struct show *s, struct str_buf *to, size_t n_queued, cons
         [SHOW_WRITING] = "writing",           [SHOW_RUNNING] = "running code",
         [SHOW_STOPPING] = "stopping",         [SHOW_WORKING] = "working",
     };
+    return words[s->state];
+}
+
+void show_status(const struct show *s, struct str_buf *to, size_t n_queued, const char *hint)
+{
     const bool is_busy = s->state != SHOW_READY && s->state != SHOW_LOADING;
     if (hint) {
         str_buf_add_z(to, hint);
         return;
     }
-    add_progress(s, to, words[s->state]);
+    add_progress(s, to, show_state_word(s));
     if (s->cap_context > 0) {
         const int64_t n = s->n_context + (is_busy ? s->n_turn : 0);
         str_buf_add_z(to, " · ");
@@ -381,5 +387,6 @@ void show_status(const struct show *s, struct str_buf *to, size_t n_queued, cons
     if (s->rate_tps > 0) str_buf_addf(to, " · %.1f tok/s", s->rate_tps);
     if (is_busy) str_buf_addf(to, " · %.0f s", clock_now_s() - s->job_s);
     if (n_queued) str_buf_addf(to, " · %zu queued", n_queued);
+    if (s->state == SHOW_RUNNING) str_buf_add_z(to, " · Ctrl-C ends it");
     if (is_busy) str_buf_add_z(to, " · Esc stops");
 }

@@ -66,6 +66,8 @@ void show_text(struct show *s, enum screen_style style, struct str text);
 /* The status line, made for `columns`; n_queued messages wait.  `hint` (may be NULL)
  * stands in its place. */
 void show_status(const struct show *s, struct str_buf *to, size_t n_queued, const char *hint);
+/* "thinking", "ready", ... */
+const char *show_state_word(const struct show *s);
 /* Output number i, 1 the first; NULL when it is not kept. */
 const struct str_buf *show_output(const struct show *s, int i);
 

@@ -23,6 +23,7 @@ struct work {
     char *text; /* owned */
     struct agent_limits limits;
     struct sampling sampling;
+    volatile int stop_run; /* of JOB_RUN */
     /* Of the thread; others read them while it is idle: */
     struct sandbox *sandbox;
     struct engine *engine;
@@ -148,6 +149,43 @@ static bool open_all(struct work *w)
     return true;
 }
 
+/* A program of the user's choice, shown as the model's are. */
+static enum status run_program(struct work *w, struct err *e)
+{
+    const struct run_limits limits = w->limits.tool;
+    struct run_result r = {0};
+    struct str_buf b;
+    post(w, &(struct work_event){.type = WORK_AGENT, .agent = AGENT_TOOL_STARTED},
+         str_of(w->text));
+    const enum status st =
+        sandbox_run(w->sandbox, str_of(w->text), RUN_CELL, &limits, &w->stop_run, &r, e);
+    if (st) return st;
+    str_buf_init(&b, r.n_out + r.n_errtext + 16);
+    str_buf_add(&b, (struct str){r.out, r.n_out});
+    if (b.n && r.n_errtext && b.p[b.n - 1] != '\n') str_buf_add_char(&b, '\n');
+    str_buf_add(&b, (struct str){r.errtext, r.n_errtext});
+    post(w,
+         &(struct work_event){.type = WORK_AGENT,
+                              .agent = AGENT_TOOL_DONE,
+                              .has_run = true,
+                              .run_status = r.status,
+                              .exit_code = r.exit_code,
+                              .run_ms = r.duration_ms},
+         str_buf_str(&b));
+    str_buf_release(&b);
+    run_result_release(&r);
+    return QA_OK;
+}
+
+static enum status rewind_to(struct work *w, char **text, struct err *e)
+{
+    int64_t n;
+    if (!str_to_i64(str_of(w->text), 0, INT32_MAX, &n)) {
+        return err_set(e, QA_E_USAGE, "'%.40s' is no number of messages", w->text);
+    }
+    return talk_rewind(w->talk, (size_t)n, text, e);
+}
+
 /* Run the job; *text (owned by the caller, may stay NULL) is what came of it. */
 static enum status run_job(struct work *w, char **text, struct err *e)
 {
@@ -159,6 +197,9 @@ static enum status run_job(struct work *w, char **text, struct err *e)
     case JOB_SEND: st = talk_send(w->talk, str_of(w->text), &r, e); break;
     case JOB_RETRY: st = talk_retry(w->talk, &r, e); break;
     case JOB_UNDO: st = talk_undo(w->talk, text, e); break;
+    case JOB_REWIND: st = rewind_to(w, text, e); break;
+    case JOB_REDO: st = talk_redo(w->talk, e); break;
+    case JOB_RUN: st = run_program(w, e); break;
     case JOB_NEW: st = talk_new(w->talk, e); break;
     case JOB_FORK: st = talk_fork(w->talk, e); break;
     case JOB_RESUME: st = talk_resume(w->talk, w->text, text, e); break;
@@ -233,6 +274,7 @@ void work_close(struct work *w)
     if (!w) return;
     pthread_mutex_lock(&w->lock);
     w->is_quitting = true;
+    w->stop_run = 1;
     if (w->is_ready) {
         talk_stop(w->talk);
     } else {
@@ -268,7 +310,20 @@ bool work_is_idle(struct work *w)
 void work_stop(struct work *w)
 {
     pthread_mutex_lock(&w->lock);
-    if (w->has_job) talk_stop(w->talk);
+    if (w->has_job) {
+        w->stop_run = 1;
+        talk_stop(w->talk);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+void work_stop_program(struct work *w)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->has_job) {
+        w->stop_run = 1;
+        talk_stop_program(w->talk);
+    }
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -300,6 +355,7 @@ void work_start(struct work *w,
     w->job = job;
     w->limits = *limits;
     w->sampling = *sampling;
+    w->stop_run = 0;
     w->has_job = true;
     pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);

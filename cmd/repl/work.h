@@ -13,10 +13,13 @@ enum job_type {
     JOB_SEND,
     JOB_RETRY,
     JOB_UNDO,
+    JOB_REWIND, /* text: how many messages are left */
+    JOB_REDO,
     JOB_NEW,
     JOB_FORK,
     JOB_RESUME,
-    JOB_COMPACT,
+    JOB_COMPACT, /* text: what must not get lost */
+    JOB_RUN,     /* text: a program, for the user */
 };
 
 enum work_type {
@@ -63,6 +66,7 @@ int work_fd(const struct work *w);                           /* readable when an
 struct work_event *work_next(struct work *w);                /* owned by the caller; or NULL */
 bool work_is_idle(struct work *w);                           /* ready for a job              */
 void work_stop(struct work *w);                              /* the job that runs            */
+void work_stop_program(struct work *w);                      /* only the program of a call   */
 const struct talk *work_talk(const struct work *w);          /* while idle                 */
 const struct engine_info *work_engine(const struct work *w); /* NULL before READY   */
 const char *work_sandbox(const struct work *w);              /* NULL before READY   */

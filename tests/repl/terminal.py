@@ -21,7 +21,8 @@ class Screen:
 
     def __init__(self, cols):
         self.cols, self.rows, self.row, self.col = cols, [""], 0, 0
-        self.styles, self.other, self.clipboard = set(), [], []
+        self.styles, self.other, self.clipboard, self.titles = set(), [], [], []
+        self.titles_kept = 0  # pushed and not popped
         self.overflowed = False
         self.held = ""
 
@@ -43,7 +44,8 @@ class Screen:
 
     def escape(self, m):
         if m.group(3) is not None:
-            self.clipboard.append(m.group(3))
+            kind = self.titles if m.group(3).startswith("0;") else self.clipboard
+            kind.append(m.group(3))
             return
         arg, kind = m.group(1) or "", m.group(2)
         n = int(arg) if arg and arg.isdigit() else 1
@@ -60,6 +62,8 @@ class Screen:
                 self.rows[self.row] = self.rows[self.row][:self.col]
         elif kind == "H":
             pass
+        elif kind == "t":
+            self.titles_kept += {"22;0": 1, "23;0": -1}[arg]
         elif kind == "m":
             self.styles.add(arg)
         elif arg not in ("?25l", "?25h", "?2004h", "?2004l") and not (kind in "hl"):
@@ -83,8 +87,23 @@ class Screen:
         return "\n".join(r.rstrip() for r in self.rows)
 
 
+def taped(tmp, turns, rate=0):
+    """The words that run qagent's commands over a tape of turns (tests/fake/taped.c)."""
+    build = os.path.dirname(QAGENT) if "/build/" in QAGENT else f"{ROOT}/build/release"
+    tape = os.path.join(str(tmp), "tape")
+    with open(tape, "w") as f:
+        f.writelines(turn + ("%endless\n" if turn.endswith("...\n") else "%%\n")
+                     for turn in (t + "\n" for t in turns))
+    return [f"{build}/tests/fake/taped", tape, str(rate)]
+
+
+def call(code):
+    return ("Run it.\n</think>\n\n<tool_call>\n<function=code_execution>\n<parameter=code>\n"
+            f"{code}\n</parameter>\n</function>\n</tool_call>")
+
+
 class Session:
-    def __init__(self, tmp, *args, cols=80, lines=24, env=None):
+    def __init__(self, tmp, *args, cols=80, lines=24, env=None, words=(QAGENT,)):
         environ = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
         environ.update(TERM="xterm-256color", XDG_STATE_HOME=str(tmp), HOME=str(tmp))
         environ.update(env or {})
@@ -94,7 +113,7 @@ class Session:
         self.master = master
         self.before = termios.tcgetattr(slave)
         self.slave = slave
-        self.child = subprocess.Popen([QAGENT, *args], stdin=slave, stdout=slave, stderr=slave,
+        self.child = subprocess.Popen([*words, *args], stdin=slave, stdout=slave, stderr=slave,
                                       env=environ, start_new_session=True, cwd=str(tmp))
         self.decoder = __import__("codecs").getincrementaldecoder("utf-8")("replace")
 
