@@ -13,6 +13,14 @@ _Noreturn void assert_failed(const char *expr, const char *file, int line)
     abort();
 }
 
+/* Subjects come from files and users: none of their bytes may move a cursor. */
+static void make_plain(struct err *e)
+{
+    for (char *p = e->text; *p; p++) {
+        if ((uint8_t)*p < 0x20 || *p == 0x7F) *p = '?';
+    }
+}
+
 enum status err_set(struct err *e, enum status code, const char *fmt, ...)
 {
     if (!e) return code;
@@ -20,6 +28,7 @@ enum status err_set(struct err *e, enum status code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(e->text, sizeof e->text, fmt, ap);
     va_end(ap);
+    make_plain(e);
     e->code = code;
     return code;
 }
@@ -41,6 +50,7 @@ enum status err_wrap(struct err *e, enum status code, const char *fmt, ...)
         memcpy(e->text + n + 2, inner, len);
         e->text[(size_t)n + 2 + len] = 0;
     }
+    make_plain(e);
     e->code = code;
     return code;
 }
@@ -58,6 +68,7 @@ enum status err_errno(struct err *e, enum status code, int errnum, const char *f
         snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(errnum));
         reason[0] = (char)tolower((unsigned char)reason[0]);
     }
+    make_plain(e);
     e->code = code;
     return code;
 }
