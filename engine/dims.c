@@ -63,13 +63,13 @@ static enum status read_int(const struct keys *k, const struct int_key *key, str
     int64_t v;
     if (!has_key(k->file, name.text)) {
         if (!key->is_required) return QA_OK;
-        return err_set(e, QA_E_FORMAT, "model has no '%s'", name.text);
+        return err_set(e, QA_E_FORMAT, "key '%s' is missing", name.text);
     }
     if (!gguf_get_i64(k->file, name.text, &v)) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' is not an integer", name.text);
+        return err_set(e, QA_E_FORMAT, "key '%s': not an integer", name.text);
     }
     if (v < key->lo || v > key->hi) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' is %lld, must be %d to %d", name.text,
+        return err_set(e, QA_E_FORMAT, "key '%s': %lld, must be %d to %d", name.text,
                        (long long)v, key->lo, key->hi);
     }
     *key->at = (int)v;
@@ -100,10 +100,10 @@ static enum status read_real(const struct keys *k,
     double v;
     if (!has_key(k->file, name.text)) return QA_OK;
     if (!gguf_get_f64(k->file, name.text, &v)) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' is not a number", name.text);
+        return err_set(e, QA_E_FORMAT, "key '%s': not a number", name.text);
     }
     if (!(v > lo && v <= hi)) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' is %g, must be above %g and at most %g",
+        return err_set(e, QA_E_FORMAT, "key '%s': %g, must be above %g and at most %g",
                        name.text, v, lo, hi);
     }
     *out = v;
@@ -135,18 +135,18 @@ static enum status read_layered(const struct keys *k,
         return read_int(k, &(struct int_key){key, out, 0, hi, false}, e);
     }
     if (list->n != (uint64_t)n_layers) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' has %llu entries for %d layers", name.text,
+        return err_set(e, QA_E_FORMAT, "key '%s': %llu entries for %d layers", name.text,
                        (unsigned long long)list->n, n_layers);
     }
     int64_t common = -1, v;
     for (int i = 0; i < n_layers; i++) {
         if (is_attention_only && !attends(d, i)) continue;
         if (!gguf_item_i64(list, (uint64_t)i, &v) || v < 0 || v > hi) {
-            return err_set(e, QA_E_FORMAT, "model: '%s' of layer %d is not 0 to %d", name.text,
-                           i, hi);
+            return err_set(e, QA_E_FORMAT, "key '%s': entry %d is not 0 to %d", name.text, i,
+                           hi);
         }
         if (common >= 0 && v != common) {
-            return err_set(e, QA_E_FORMAT, "model: '%s' differs between layers", name.text);
+            return err_set(e, QA_E_FORMAT, "key '%s': differs between layers", name.text);
         }
         common = v;
     }
@@ -168,12 +168,14 @@ static enum status read_layers(const struct keys *k, struct dims *d, struct err 
     const enum status st = read_ints(k, list, COUNT(list), e);
     if (st) return st;
     if (d->n_draft >= n_blocks) {
-        return err_set(e, QA_E_FORMAT, "model: %d draft layers of %d layers in all", d->n_draft,
+        return err_set(e, QA_E_FORMAT, "%d draft layers of %d layers in all", d->n_draft,
                        n_blocks);
     }
     if (has_key(k->file, full_name(k, "attention.recurrent_layers").text)) {
-        return err_set(e, QA_E_FORMAT,
-                       "model: '%s.attention.recurrent_layers' is not supported", k->arch);
+        return err_set(
+            e, QA_E_FORMAT,
+            "key '%s.attention.recurrent_layers': layers out of the usual order are not read",
+            k->arch);
     }
     d->n_layers = n_blocks - d->n_draft;
     return QA_OK;
@@ -187,21 +189,21 @@ static enum status check_sections(const struct keys *k, struct dims *d, struct e
     const struct gguf_pair *list = find_array(k->file, name.text);
     int64_t v, sum = 0;
     if (!list || list->n < 3 || list->n > 4) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' must be a list of 3 or 4", name.text);
+        return err_set(e, QA_E_FORMAT, "key '%s': not a list of 3 or 4", name.text);
     }
     for (size_t i = 0; i < list->n; i++) {
         if (!gguf_item_i64(list, i, &v) || v < 0 || v > d->head_dim) {
-            return err_set(e, QA_E_FORMAT, "model: '%s'[%zu] is not 0 to %d", name.text, i,
+            return err_set(e, QA_E_FORMAT, "key '%s': entry %zu is not 0 to %d", name.text, i,
                            d->head_dim);
         }
         d->rope_sections[i] = (int)v;
         sum += v;
     }
     if (d->rope_sections[0] + d->rope_sections[1] + d->rope_sections[2] == 0) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' leaves nothing to rotate", name.text);
+        return err_set(e, QA_E_FORMAT, "key '%s': leaves nothing to rotate", name.text);
     }
     if (sum > d->head_dim) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' sum to %lld, the head has %d", name.text,
+        return err_set(e, QA_E_FORMAT, "key '%s': sum %lld, the head has %d", name.text,
                        (long long)sum, d->head_dim);
     }
     return QA_OK;
@@ -216,13 +218,14 @@ static enum status read_rope_scaling(const struct keys *k, struct dims *d, struc
     d->rope_attn_factor = 1;
     d->n_ctx_original = d->n_ctx_train;
     if (has_key(k->file, name.text) && !gguf_get_str(k->file, name.text, &type)) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' is not text", name.text);
+        return err_set(e, QA_E_FORMAT, "key '%s': not text", name.text);
     }
     d->is_yarn = str_eq(type, STR("yarn"));
     const bool is_none = str_eq(type, STR("none"));
     if (!d->is_yarn && !is_none && !str_eq(type, STR("linear"))) {
-        return err_set(e, QA_E_FORMAT, "model: '%s' is '%.*s': none, linear and yarn are known",
-                       name.text, (int)QA_MIN(type.n, (size_t)40), type.p);
+        return err_set(e, QA_E_FORMAT,
+                       "key '%s': '%.*s' is unknown, only none, linear and yarn", name.text,
+                       (int)QA_MIN(type.n, (size_t)40), type.p);
     }
     enum status st = read_real(k, "rope.freq_base", 1, 1e12, &d->rope_base, e);
     if (!st) st = read_real(k, "rope.scale_linear", 0, 1e6, &factor, e);
@@ -244,7 +247,7 @@ static enum status read_attention(const struct keys *k, struct dims *d, struct e
     st = read_layered(k, d, "attention.head_count_kv", true, HEADS_MAX, &d->n_kv, e);
     if (st) return st;
     if (d->n_heads == 0 || d->n_kv == 0 || d->n_heads % d->n_kv) {
-        return err_set(e, QA_E_FORMAT, "model: %d query heads do not share %d KV heads evenly",
+        return err_set(e, QA_E_FORMAT, "%d query heads do not share %d KV heads evenly",
                        d->n_heads, d->n_kv);
     }
 
@@ -256,20 +259,20 @@ static enum status read_attention(const struct keys *k, struct dims *d, struct e
     st = read_ints(k, lengths, COUNT(lengths), e);
     if (st) return st;
     if (d->head_dim < 1 || d->head_dim > KV_HEAD_MAX) { /* from the width, without a key */
-        return err_set(e, QA_E_FORMAT, "model: heads of %d values, must be 1 to %d",
-                       d->head_dim, KV_HEAD_MAX);
+        return err_set(e, QA_E_FORMAT, "heads of %d values, must be 1 to %d", d->head_dim,
+                       KV_HEAD_MAX);
     }
     if (d->head_dim != value_length) {
-        return err_set(e, QA_E_FORMAT,
-                       "model: keys of %d and values of %d per head must be equal", d->head_dim,
-                       value_length);
+        return err_set(e, QA_E_FORMAT, "keys of %d and values of %d per head, must be equal",
+                       d->head_dim, value_length);
     }
     d->n_rot = d->head_dim;
     st = read_int(
         k, &(struct int_key){"rope.dimension_count", &d->n_rot, 2, d->head_dim, false}, e);
     if (st) return st;
     if (d->n_rot % 2)
-        return err_set(e, QA_E_FORMAT, "model: cannot rotate %d values: odd", d->n_rot);
+        return err_set(e, QA_E_FORMAT, "key '%s.rope.dimension_count': %d, must be even",
+                       k->arch, d->n_rot);
     st = check_sections(k, d, e);
     return st ? st : read_rope_scaling(k, d, e);
 }
@@ -289,14 +292,14 @@ static enum status read_delta(const struct keys *k, struct dims *d, struct err *
     const enum status st = read_ints(k, list, COUNT(list), e);
     if (st) return st;
     if (d->n_v % d->n_k) {
-        return err_set(e, QA_E_FORMAT, "model: %d value heads do not share %d key heads evenly",
+        return err_set(e, QA_E_FORMAT, "%d value heads do not share %d key heads evenly",
                        d->n_v, d->n_k);
     }
     d->n_value = d->n_v * d->delta_dim;
     d->n_channels = 2 * d->n_k * d->delta_dim + d->n_value;
     if (inner != d->n_value) {
         return err_set(e, QA_E_FORMAT,
-                       "model: '%s.ssm.inner_size' is %d, %d heads of %d make %d", k->arch,
+                       "key '%s.ssm.inner_size': %d, but %d heads of %d make %d", k->arch,
                        inner, d->n_v, d->delta_dim, d->n_value);
     }
     return QA_OK;
@@ -310,7 +313,7 @@ static enum status read_ffn(const struct keys *k, struct dims *d, bool is_moe, s
     if (st) return st;
     if (!is_moe) {
         if (d->n_ff > 0) return QA_OK;
-        return err_set(e, QA_E_FORMAT, "model has no '%s.feed_forward_length'", k->arch);
+        return err_set(e, QA_E_FORMAT, "key '%s.feed_forward_length' is missing or 0", k->arch);
     }
     const struct int_key counts[] = {
         {"expert_count",      &d->n_experts, 1, EXPERTS_MAX, true},
@@ -319,7 +322,8 @@ static enum status read_ffn(const struct keys *k, struct dims *d, bool is_moe, s
     st = read_ints(k, counts, COUNT(counts), e);
     if (st) return st;
     if (d->n_used > d->n_experts) {
-        return err_set(e, QA_E_FORMAT, "model uses %d of %d experts", d->n_used, d->n_experts);
+        return err_set(e, QA_E_FORMAT, "key '%s.expert_used_count': %d, there are %d experts",
+                       k->arch, d->n_used, d->n_experts);
     }
     d->n_ff_expert = d->n_ff / d->n_used;
     d->n_ff_shared = d->n_ff;
@@ -333,23 +337,23 @@ static enum status read_ffn(const struct keys *k, struct dims *d, bool is_moe, s
 
 /* ---- all ----------------------------------------------------------------- */
 
-static enum status read_vocabulary(const struct gguf *file, struct dims *d, struct err *e)
+/* The tokenizer, opened before, has refused every other list. */
+static int vocabulary(const struct gguf *file)
 {
     const struct gguf_pair *list = find_array(file, "tokenizer.ggml.tokens");
-    if (!list || list->n < 1 || list->n > WIDTH_MAX) {
-        return err_set(e, QA_E_FORMAT, "model has no vocabulary of sane size");
-    }
-    d->n_vocab = (int)list->n;
-    return QA_OK;
+    ASSERT(list && list->n >= 1 && list->n <= WIDTH_MAX);
+    return (int)list->n;
 }
 
 static const char *const ARCHITECTURES[] = {"qwen35", "qwen35moe"};
 
-static enum status read_arch(const struct gguf *file, const char **arch, struct err *e)
+enum status arch_read(const char **arch, const struct gguf *file, struct err *e)
 {
     struct str name = {0};
+    const enum status st = foreign_check(file, e);
+    if (st) return st;
     if (!gguf_get_str(file, "general.architecture", &name)) {
-        return err_set(e, QA_E_FORMAT, "model has no 'general.architecture'");
+        return err_set(e, QA_E_FORMAT, "key 'general.architecture' is missing");
     }
     for (size_t i = 0; i < COUNT(ARCHITECTURES); i++) {
         if (!str_eq(name, str_of(ARCHITECTURES[i]))) continue;
@@ -357,7 +361,7 @@ static enum status read_arch(const struct gguf *file, const char **arch, struct 
         return QA_OK;
     }
     return err_set(e, QA_E_FORMAT,
-                   "model has architecture '%.*s': only qwen35 and qwen35moe run here",
+                   "architecture '%.*s' does not run here, only qwen35 and qwen35moe",
                    (int)QA_MIN(name.n, (size_t)40), name.p);
 }
 
@@ -366,13 +370,11 @@ enum status dims_read(struct dims *out,
                       const struct gguf *file,
                       struct err *e)
 {
-    struct dims d = {0};
+    struct dims d = {.n_vocab = vocabulary(file)};
     struct keys k = {.file = file};
     double eps = 0;
 
-    enum status st = foreign_check(file, e);
-    if (!st) st = read_arch(file, &k.arch, e);
-    if (!st) st = read_vocabulary(file, &d, e);
+    enum status st = arch_read(&k.arch, file, e);
     if (!st) st = read_layers(&k, &d, e);
     if (!st) st = read_attention(&k, &d, e);
     if (!st) st = read_delta(&k, &d, e);
@@ -380,7 +382,7 @@ enum status dims_read(struct dims *out,
     if (!st) st = read_real(&k, "attention.layer_norm_rms_epsilon", 0, 1, &eps, e);
     if (st) return st;
     if (eps == 0) {
-        return err_set(e, QA_E_FORMAT, "model has no '%s.attention.layer_norm_rms_epsilon'",
+        return err_set(e, QA_E_FORMAT, "key '%s.attention.layer_norm_rms_epsilon' is missing",
                        k.arch);
     }
     d.eps = (float)eps;

@@ -108,8 +108,11 @@ static enum status open_light(struct engine *g,
                               const struct engine_opts *o,
                               struct err *e)
 {
+    const char *arch = NULL;
     enum status st = open_file(g, o, e);
     if (!st) st = find_ops(ops, o->kernels, e);
+    /* Before its tokenizer, which other models share or do not have. */
+    if (!st) st = arch_read(&arch, g->file, e);
     if (st) return st;
     g->info.n_threads = o->n_threads > 0 ? o->n_threads : cpu_n_cores();
     if ((*ops)->max_threads) g->info.n_threads = QA_MIN(g->info.n_threads, (*ops)->max_threads);

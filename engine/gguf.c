@@ -88,7 +88,7 @@ static struct str take_str(struct reader *r)
     return (struct str){(const char *)p, p ? (size_t)n : 0};
 }
 
-/* A name from the file for a message: cut, and without bytes that move a cursor. */
+/* A name from the file for a message: cut. */
 struct shown {
     char text[72];
 };
@@ -97,10 +97,8 @@ static struct shown shown(struct str s)
 {
     struct shown out = {""};
     const size_t n = QA_MIN(s.n, sizeof out.text - 1);
-    for (size_t i = 0; i < n; i++) {
-        const bool is_plain = (uint8_t)s.p[i] >= 0x20 && s.p[i] != 0x7F;
-        out.text[i] = is_plain ? s.p[i] : '?';
-    }
+    for (size_t i = 0; i < n; i++)
+        out.text[i] = s.p[i] ? s.p[i] : '?';
     return out;
 }
 
@@ -455,7 +453,8 @@ static enum status part_path(const struct gguf *g,
     snprintf(suffix, sizeof suffix, "-%05d-of-%05d.gguf", 1, n);
     const struct str path = str_of(g->path);
     if (!str_ends(path, str_of(suffix))) {
-        return err_set(e, QA_E_FORMAT, "the first of %d parts must be named ...%s", n, suffix);
+        return err_set(e, QA_E_FORMAT, "the first of %d parts must be named '...%s'", n,
+                       suffix);
     }
     str_buf_init(out, 8192);
     str_buf_addf(out, "%.*s-%05d-of-%05d.gguf", (int)(path.n - strlen(suffix)), path.p, i + 1,
@@ -500,7 +499,8 @@ static enum status open_split(struct gguf *g, struct err *e)
     gguf_get_i64(g, "split.no", &no);
     if (n <= 1) return QA_OK;
     if (n > MAX_PARTS)
-        return err_set(e, QA_E_FORMAT, "key 'split.count' is %lld", (long long)n);
+        return err_set(e, QA_E_FORMAT, "key 'split.count': %lld, must be 1 to %d", (long long)n,
+                       MAX_PARTS);
     if (no != 0)
         return err_set(e, QA_E_FORMAT, "this is part %lld of %lld; give the first part",
                        (long long)no + 1, (long long)n);
@@ -516,9 +516,8 @@ static enum status open_split(struct gguf *g, struct err *e)
     }
     int64_t total;
     if (gguf_get_i64(g, "split.tensors.count", &total) && total != (int64_t)g->n_tensors) {
-        return err_set(e, QA_E_FORMAT,
-                       "the parts hold %zu tensors, 'split.tensors.count' says %lld",
-                       g->n_tensors, (long long)total);
+        return err_set(e, QA_E_FORMAT, "key 'split.tensors.count': %lld, the parts hold %zu",
+                       (long long)total, g->n_tensors);
     }
     return QA_OK;
 }

@@ -147,9 +147,9 @@ static enum status check_shape(const struct model *m,
         const int64_t want = i < 3 ? dim_of(&m->d, r->shape[i]) : 1;
         if (t->ne[i] == want) continue;
         return err_set(e, QA_E_FORMAT,
-                       "tensor '%.*s' is [%lld, %lld, %lld], must be [%d, %d, %d]",
+                       "tensor '%.*s': [%lld, %lld, %lld, %lld], must be [%d, %d, %d, 1]",
                        (int)t->name.n, t->name.p, (long long)t->ne[0], (long long)t->ne[1],
-                       (long long)t->ne[2], dim_of(&m->d, r->shape[0]),
+                       (long long)t->ne[2], (long long)t->ne[3], dim_of(&m->d, r->shape[0]),
                        dim_of(&m->d, r->shape[1]), dim_of(&m->d, r->shape[2]));
     }
     return QA_OK;
@@ -188,7 +188,7 @@ static enum status bind_scale(struct model *m,
         const struct gguf_tensor *t = gguf_find_tensor(m->file, full);
         if (!t) continue;
         if (t->ne[0] != w->n_mats || t->ne[1] != 1 || t->ne[2] != 1 || t->ne[3] != 1) {
-            return err_set(e, QA_E_FORMAT, "tensor '%s' has %lld values, must have %d", full,
+            return err_set(e, QA_E_FORMAT, "tensor '%s': %lld values, must be %d", full,
                            (long long)t->ne[0], w->n_mats);
         }
         m->n_bound++;
@@ -243,7 +243,7 @@ static enum status bind_row(struct model *m,
     const struct gguf_tensor *t = gguf_find_tensor(m->file, name);
     if (!t) {
         if (r->where & OPTIONAL) return QA_OK;
-        return err_set(e, QA_E_FORMAT, "model has no tensor '%s'", name);
+        return err_set(e, QA_E_FORMAT, "tensor '%s' is missing", name);
     }
     void *field = (char *)base + r->at;
     m->n_bound++;
@@ -283,7 +283,8 @@ static enum status split_gate_up(struct model *m, int i, struct err *e)
     if (l->x_gate.data && l->x_up.data && !l->x_gate_up.data) return QA_OK;
     if (l->x_gate.data || l->x_up.data || !l->x_gate_up.data) {
         return err_set(e, QA_E_FORMAT,
-                       "model needs 'blk.%d.ffn_gate_exps.weight' and its up, or both in one",
+                       "layer %d: needs 'ffn_gate_exps.weight' and 'ffn_up_exps.weight', or "
+                       "'ffn_gate_up_exps.weight' alone",
                        i);
     }
     l->x_gate = l->x_up = l->x_gate_up;
@@ -364,13 +365,13 @@ static bool is_known(const struct model *m, const char *name)
     for (size_t k = 0; k < COUNT(TABLE); k++) {
         if ((TABLE[k].where & GLOBAL) && strcmp(name, TABLE[k].name) == 0) return true;
     }
-    int i = 0, n = 0;
-    if (sscanf(name, "blk.%3d.%n", &i, &n) != 1 || n == 0) return false;
+    int i = 0;
+    if (sscanf(name, "blk.%3d.", &i) != 1) return false;
     if (i < 0 || i >= m->d.n_layers + m->d.n_draft) return false;
     for (size_t k = 0; k < COUNT(TABLE); k++) {
-        if ((TABLE[k].where & kind_of_layer(m, i)) && strcmp(name + n, TABLE[k].name) == 0) {
-            return true;
-        }
+        char full[80]; /* "blk.03." is no name of layer 3 */
+        snprintf(full, sizeof full, "blk.%d.%s", i, TABLE[k].name);
+        if ((TABLE[k].where & kind_of_layer(m, i)) && strcmp(name, full) == 0) return true;
     }
     return false;
 }
@@ -389,7 +390,7 @@ static enum status check_unknown(const struct model *m, struct err *e)
                            name);
         }
     }
-    return err_set(e, QA_E_FORMAT, "model has %zu tensors, %d are used", n, m->n_bound);
+    ASSERT(!"a tensor of the table was not bound");
 }
 
 /* ---- rotation ------------------------------------------------------------ */

@@ -90,7 +90,11 @@ struct model {
     int n_bound; /* tensors of the file that have a field                        */
 };
 
-/* Read the sizes alone; every refusal of an inconsistent file is here. */
+/* Name the architecture; whatever is no model of the family is refused for what it is. */
+enum status arch_read(const char **arch, const struct gguf *file, struct err *e) MUST_USE;
+
+/* Read the sizes alone; every refusal of an inconsistent file is here.  The tokenizer of
+ * the file must have been opened: it checks the vocabulary. */
 enum status dims_read(struct dims *d,
                       const char **arch,
                       const struct gguf *file,

@@ -10,7 +10,7 @@
 enum { SHORT_PIECE = 24 };
 enum { NO_ID = -1 };
 /* Each place of a text is compared with all added tokens that begin like it. */
-enum { MAX_ADDED = 4096 };
+enum { MAX_TOKENS = 1 << 20, MAX_MERGES = 1 << 22, MAX_ADDED = 4096 };
 
 struct merge {
     int32_t left, right; /* left < 0: free slot */
@@ -300,9 +300,12 @@ enum status tokenizer_open(struct tokenizer **out,
                            const struct tokenizer_parts *p,
                            struct err *e)
 {
-    if (p->n_tokens == 0 || p->n_tokens > INT32_MAX / 4)
-        return err_set(e, QA_E_FORMAT, "a vocabulary of %zu tokens", p->n_tokens);
-    if (p->n_merges > INT32_MAX / 4) return err_set(e, QA_E_FORMAT, "%zu merges", p->n_merges);
+    if (p->n_tokens == 0 || p->n_tokens > MAX_TOKENS)
+        return err_set(e, QA_E_FORMAT, "a vocabulary of %zu tokens, must be 1 to %d",
+                       p->n_tokens, MAX_TOKENS);
+    if (p->n_merges > MAX_MERGES)
+        return err_set(e, QA_E_FORMAT, "%zu merges, at most %d are read", p->n_merges,
+                       MAX_MERGES);
     struct tokenizer *t = calloc(1, sizeof *t);
     if (!t) return err_set(e, QA_E_NOMEM, "out of memory");
     t->rule = p->rule;
@@ -372,7 +375,7 @@ static enum status read_kinds(const struct gguf *g, size_t n, uint8_t **out, str
     if (p && p->n != n) {
         free(kinds);
         return err_set(e, QA_E_FORMAT,
-                       "'tokenizer.ggml.token_type' has %llu entries for %zu tokens",
+                       "key 'tokenizer.ggml.token_type': %llu entries for %zu tokens",
                        (unsigned long long)p->n, n);
     }
     for (size_t i = 0; p && i < n; i++) {
@@ -389,7 +392,8 @@ static enum status read_rule(const struct gguf *g, enum pretok_rule *rule, struc
     struct str model = {0};
     struct str pre = {0};
     if (!gguf_get_str(g, "tokenizer.ggml.model", &model) || !str_eq(model, STR("gpt2"))) {
-        return err_set(e, QA_E_FORMAT, "tokenizer model '%.*s' is not read, only 'gpt2'",
+        return err_set(e, QA_E_FORMAT,
+                       "key 'tokenizer.ggml.model': '%.*s' is not read, only 'gpt2'",
                        (int)QA_MIN(model.n, 40U), model.p ? model.p : "");
     }
     gguf_get_str(g, "tokenizer.ggml.pre", &pre);
@@ -398,9 +402,10 @@ static enum status read_rule(const struct gguf *g, enum pretok_rule *rule, struc
     } else if (str_eq(pre, STR("qwen2"))) {
         *rule = PRETOK_QWEN2;
     } else {
-        return err_set(e, QA_E_FORMAT,
-                       "pre-tokenizer '%.*s' is not read, only 'qwen35' and 'qwen2'",
-                       (int)QA_MIN(pre.n, 40U), pre.p ? pre.p : "");
+        return err_set(
+            e, QA_E_FORMAT,
+            "key 'tokenizer.ggml.pre': '%.*s' is not read, only 'qwen35' and 'qwen2'",
+            (int)QA_MIN(pre.n, 40U), pre.p ? pre.p : "");
     }
     return QA_OK;
 }
@@ -418,8 +423,9 @@ enum status tokenizer_open_gguf(struct tokenizer **out, const struct gguf *g, st
     int64_t eos;
     if (!st && gguf_get_i64(g, "tokenizer.ggml.eos_token_id", &eos)) {
         if (eos < 0 || (uint64_t)eos >= p.n_tokens) {
-            st = err_set(e, QA_E_FORMAT, "'tokenizer.ggml.eos_token_id' is %lld",
-                         (long long)eos);
+            st = err_set(e, QA_E_FORMAT,
+                         "key 'tokenizer.ggml.eos_token_id': %lld, there are %zu tokens",
+                         (long long)eos, p.n_tokens);
         } else {
             p.eos = (int32_t)eos;
         }

@@ -459,7 +459,7 @@ static void assert_refused(const struct vocab *v, const char *words)
                                           .eos = -1};
     assert_int_equal(tokenizer_open(&t, &parts, &e), QA_E_FORMAT);
     assert_null(t);
-    if (!strstr(e.text, words)) fail_msg("'%s' says nothing of '%s'", e.text, words);
+    if (strcmp(e.text, words) != 0) fail_msg("says '%s', must say '%s'", e.text, words);
 }
 
 static void a_broken_vocabulary_is_refused_with_its_place(void **state)
@@ -470,15 +470,26 @@ static void a_broken_vocabulary_is_refused_with_its_place(void **state)
     for (size_t i = 0; i < COUNT(MERGES); i++) {
         v.n_merges = 1;
         v.merges[0] = str_of(MERGES[i]);
-        assert_refused(&v, "merge 0");
+        char want[100];
+        snprintf(want, sizeof want, "merge 0 '%s': not two tokens that join to a token",
+                 MERGES[i]);
+        assert_refused(&v, want);
     }
     v.n_merges = 0;
     add_token(&v, STR("a b"), TOKEN_NORMAL); /* a blank is not of the alphabet */
-    assert_refused(&v, "token 256 'a b'");
+    assert_refused(&v, "token 256 'a b': not in the byte alphabet");
     v.n_tokens = 255;
-    assert_refused(&v, "no token for byte 0xad");
+    assert_refused(&v, "the vocabulary: no token for byte 0xad");
     v.n_tokens = 0;
-    assert_refused(&v, "0 tokens");
+    assert_refused(&v, "a vocabulary of 0 tokens, must be 1 to 1048576");
+    v.n_tokens = (1 << 20) + 1; /* said before any of them is looked at */
+    assert_refused(&v, "a vocabulary of 1048577 tokens, must be 1 to 1048576");
+    v.n_tokens = 256, v.n_merges = (1 << 22) + 1;
+    assert_refused(&v, "4194305 merges, at most 4194304 are read");
+    v.n_merges = 0;
+    for (int i = 0; i < 4097; i++)
+        add_token(&v, STR("<|x|>"), TOKEN_CONTROL);
+    assert_refused(&v, "4097 added tokens, at most 4096 are read");
     vocab_release(&v);
 }
 
@@ -515,11 +526,15 @@ static void a_file_with_another_tokenizer_is_refused_by_name(void **state)
         struct str old, new;
         const char *words;
     } CASES[] = {
-        {STR("gpt2"),        STR("bert"),        "tokenizer model 'bert' is not read"  },
-        {STR("qwen35"),      STR("llama3"),      "pre-tokenizer 'llama3' is not read"  },
-        {STR("ggml.merges"), STR("ggml.morges"), "'tokenizer.ggml.merges' is missing"  },
-        {STR("\1\1\0\0"),    STR("\2\1\0\0"),    "'tokenizer.ggml.eos_token_id' is 258"},
-        {STR("a a"),         STR("a_a"),         "merge 0"                             },
+        {STR("gpt2"),        STR("bert"),
+         "key 'tokenizer.ggml.model': 'bert' is not read, only 'gpt2'"                               },
+        {STR("qwen35"),      STR("llama3"),
+         "key 'tokenizer.ggml.pre': 'llama3' is not read, only 'qwen35' and 'qwen2'"                 },
+        {STR("ggml.merges"), STR("ggml.morges"),
+         "key 'tokenizer.ggml.merges' is missing or no list of strings"                              },
+        {STR("\1\1\0\0"),    STR("\2\1\0\0"),
+         "key 'tokenizer.ggml.eos_token_id': 258, there are 258 tokens"                              },
+        {STR("a a"),         STR("a_a"),         "merge 0 'a_a': not two tokens that join to a token"},
     };
     for (size_t i = 0; i < COUNT(CASES); i++) {
         struct str_buf b = read_fixture();
@@ -536,7 +551,8 @@ static void a_file_with_another_tokenizer_is_refused_by_name(void **state)
         if (gguf_open_bytes(&g, str_buf_str(&b), "fixture", &e)) fail_msg("%s", e.text);
         assert_int_equal(tokenizer_open_gguf(&t, g, &e), QA_E_FORMAT);
         assert_null(t);
-        if (!strstr(e.text, CASES[i].words)) fail_msg("'%s', not '%s'", e.text, CASES[i].words);
+        if (strcmp(e.text, CASES[i].words) != 0)
+            fail_msg("says '%s', must say '%s'", e.text, CASES[i].words);
         gguf_close(g);
         str_buf_release(&b);
     }
