@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,7 +58,9 @@ enum status transcript_open(struct transcript **out,
     if (t->fd < 0 || fstat(t->fd, &info)) {
         st = err_errno(e, QA_E_IO, errno, "cannot open");
     } else if (!S_ISREG(info.st_mode)) {
-        info.st_size = 0; /* a pipe or a terminal: nothing to cut */
+        info.st_size = 0;                         /* a pipe or a terminal: nothing to cut */
+    } else if (flock(t->fd, LOCK_EX | LOCK_NB)) { /* two runs would write into each other */
+        st = err_set(e, QA_E_IO, "another process writes to it");
     } else {
         st = find_end(t->fd, info.st_size, &end, e);
         if (!st && end < info.st_size && ftruncate(t->fd, end)) {

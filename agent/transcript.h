@@ -12,7 +12,8 @@
 
 struct transcript; /* NULL is a log that goes nowhere */
 
-/* *n_torn_bytes: what was cut off (0: nothing). */
+/* *n_torn_bytes: what was cut off (0: nothing).  QA_E_IO also where another run has the
+ * log open: two would write into each other. */
 enum status transcript_open(struct transcript **out,
                             const char *path,
                             uint64_t *n_torn_bytes,

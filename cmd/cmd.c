@@ -13,7 +13,7 @@ volatile int cmd_stop;
 static void on_signal(int sig)
 {
     if (cmd_stop) _exit(cmd_stop);
-    cmd_stop = sig == SIGTERM ? EXIT_TERMINATED : EXIT_INTERRUPTED;
+    cmd_stop = 128 + sig;
     engine_stop();
 }
 
@@ -23,6 +23,10 @@ void cmd_catch_signals(void)
     sigemptyset(&a.sa_mask);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
+    struct sigaction hup; /* nohup has it ignored, and so it stays */
+    if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN) {
+        sigaction(SIGHUP, &a, NULL);
+    }
 }
 
 int cmd_fail(int code, const struct err *e)

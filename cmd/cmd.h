@@ -33,7 +33,7 @@ int score_main(int argc, char **argv);
 int solve_main(int argc, char **argv);
 int tokens_main(int argc, char **argv);
 
-/* Set by SIGINT (130) and SIGTERM (143) to the exit code; 0 before.  The handler
+/* Set by SIGINT (130), SIGTERM (143) and SIGHUP (129) to the exit code; 0 before.  The handler
  * also calls engine_stop(); a second signal ends the process at once. */
 extern volatile int cmd_stop;
 /* Install that handler; long-running commands call it before their work. */

@@ -7,10 +7,14 @@
 #include "engine/base/file.h"
 #include "sandbox/sandbox.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +31,8 @@ enum {
     KEY_RETRY,
     KEY_LEVEL,
     KEY_PYTHON,
+    KEY_QUIET,
+    KEY_NO_SESSION,
 };
 
 struct solve_opts {
@@ -35,7 +41,7 @@ struct solve_opts {
     struct agent_limits limits;
     enum agent_retry retry;
     struct sandbox_opts sandbox;
-    bool want_json, want_resume;
+    bool want_json, want_resume, is_quiet, has_no_session;
     bool has_max_iter, has_timeout, has_max_tokens; /* the user gave it */
     int n_candidates;
 };
@@ -46,8 +52,11 @@ static const struct argp_option OPTIONS[] = {
     {"timeout",    KEY_TIMEOUT,    "TIME",    0, "for the whole task (default 10m)", 0},
     {"max-tokens", KEY_MAX_TOKENS, "N",       0, "generated tokens (default: no limit)", 0},
     {"answer",     KEY_ANSWER,     "FILE",    0, "write the answer to FILE too", 0},
+    {"answer-file", 0,             0,         OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
     {"json",       KEY_JSON,       0,         0, "events on standard output, one JSON object a line", 0},
     {"session",    KEY_SESSION,    "FILE",    0, "log of the run, appended to (default: a new file below ~/.local/state/qagent)", 0},
+    {"no-session", KEY_NO_SESSION, 0,         0, "no log of the run", 0},
+    {"quiet",      KEY_QUIET,      0,         0, "no progress, only the answer and errors", 0},
     {"resume",     KEY_RESUME,     0,         0, "go on with the last run in --session FILE, which was interrupted", 0},
     {"candidates", KEY_CANDIDATES, "K",       0, "K whole attempts; the answer is what most of those that pass agree on (default 1)", 0},
     {"retry",      KEY_RETRY,      "POLICY",  0, "after a failure: auto (default), repair, fresh, lesson", 0},
@@ -78,6 +87,8 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case KEY_JSON: o->want_json = true; break;
     case KEY_SESSION: o->session = arg; break;
     case KEY_RESUME: o->want_resume = true; break;
+    case KEY_QUIET: o->is_quiet = true; break;
+    case KEY_NO_SESSION: o->has_no_session = true; break;
     case KEY_CANDIDATES: o->n_candidates = (int)opt_int_arg("candidates", arg, 1, 64); break;
     case KEY_RETRY:
         if (!agent_retry_of(arg, &o->retry)) {
@@ -96,6 +107,7 @@ static error_t option(int key, char *arg, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         if (o->want_resume && !o->session) opt_fail("--resume needs --session FILE");
+        if (o->session && o->has_no_session) opt_fail("--session or --no-session: not both");
         if (o->want_resume && o->file) opt_fail("--resume takes the task from the session");
         if (!o->file && !o->want_resume)
             opt_fail("solve needs a task: a file, or - for standard input");
@@ -204,14 +216,66 @@ static void json_event(void *ctx, const struct agent_event *ev)
 
 /* ---- the command ---- */
 
+/* Text as editors elsewhere save it: without a byte order mark, lines end with \n. */
+static void normalise(struct str_buf *b)
+{
+    const struct str s = str_buf_str(b);
+    size_t n = 0;
+    for (size_t i = str_starts(s, STR("\xEF\xBB\xBF")) ? 3 : 0; i < s.n; i++) {
+        if (s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n') continue;
+        b->p[n++] = s.p[i];
+    }
+    b->n = n;
+    if (b->p) b->p[n] = 0;
+}
+
 static enum status read_task(struct str_buf *b, const char *path, struct err *e)
 {
+    const bool is_stdin = strcmp(path, "-") == 0;
     const enum status st = file_read(b, path, e);
+    char name[300];
     if (st) return st;
+    if (is_stdin) snprintf(name, sizeof name, "the task on standard input");
+    if (!is_stdin) snprintf(name, sizeof name, "the task '%.250s'", path);
+    normalise(b);
     if (!str_trim(str_buf_str(b)).n) {
-        return err_set(e, QA_E_USAGE, "the task '%s' is empty", path);
+        return err_set(e, QA_E_USAGE, "%s is empty", name);
+    }
+    if (!str_is_utf8(str_buf_str(b)) || memchr(b->p, 0, b->n)) {
+        return err_set(e, QA_E_USAGE, "%s is no text in UTF-8", name);
     }
     return QA_OK;
+}
+
+/* Can a file be written there, as far as that can be known without doing it? */
+static enum status check_writable(const char *path, struct err *e)
+{
+    struct stat info;
+    char dir[4096];
+    const char *slash = strrchr(path, '/');
+    const int n = slash == path ? 1 : slash ? (int)(slash - path) : 1;
+    snprintf(dir, sizeof dir, "%.*s", n, slash ? path : ".");
+    const bool is_there = stat(path, &info) == 0;
+    if (is_there && S_ISDIR(info.st_mode)) {
+        return err_set(e, QA_E_IO, "cannot write '%s': is a directory", path);
+    }
+    if (access(is_there ? path : dir, W_OK)) {
+        return err_errno(e, QA_E_IO, errno, "cannot write '%s'", path);
+    }
+    return QA_OK;
+}
+
+/* A log that another run writes to is known to be so before the model is loaded. */
+static enum status check_session(const char *path, struct err *e)
+{
+    enum status st = check_writable(path, e);
+    const int fd = st ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return st;
+    if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+        st = err_set(e, QA_E_IO, "session log '%s': another process writes to it", path);
+    }
+    close(fd);
+    return st;
 }
 
 static void make_id(char id[32])
@@ -234,7 +298,7 @@ static void session_path(char path[1024], const struct solve_opts *o, const char
         snprintf(path, 1024, "%s", o->session);
         return;
     }
-    if (!*opt_state_dir()) return;
+    if (o->has_no_session || !*opt_state_dir()) return;
     snprintf(path, 1024, "%s/sessions", opt_state_dir());
     if (file_make_dirs(path, &e)) {
         path[0] = 0;
@@ -376,11 +440,16 @@ int solve_main(int argc, char **argv)
     make_id(json.id);
     session_path(log, &o, json.id);
     struct agent_opts a = agent_opts_of(&o, log);
-    a.sink = o.want_json ? (struct agent_sink){json_event, &json}
-                         : (struct agent_sink){view_event, &view};
+    if (o.want_json) {
+        a.sink = (struct agent_sink){json_event, &json};
+    } else if (!o.is_quiet) {
+        a.sink = (struct agent_sink){view_event, &view};
+    }
 
     /* What fails in a blink comes before what takes minutes. */
-    if ((o.want_resume && open_recording(&rec, &o, &a, &e)) ||
+    if ((o.answer && check_writable(o.answer, &e)) ||
+        (o.session && check_session(o.session, &e)) ||
+        (o.want_resume && open_recording(&rec, &o, &a, &e)) ||
         find_task(&task, rec, o.file, &e)) {
         code = cmd_fail(EXIT_USAGE, &e);
         goto out;
@@ -389,7 +458,8 @@ int solve_main(int argc, char **argv)
         code = cmd_fail(EXIT_SANDBOX, &e);
         goto out;
     }
-    code = run_open_engine(&engine, &o.model, o.want_json);
+    view.max_iter = a.limits.max_iter * QA_MAX(a.n_candidates, 1);
+    code = run_open_engine(&engine, &o.model, o.want_json || o.is_quiet);
     if (code) goto out;
     const struct recording_head *h = rec ? recording_head(rec) : NULL;
     if (h && recorded_is_other_model(h, engine, e.text)) {

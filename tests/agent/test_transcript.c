@@ -75,6 +75,20 @@ static void a_torn_last_line_is_cut_off_and_nothing_else(void **fixture)
     json_decref(lines);
 }
 
+static void two_at_a_time_is_an_error(void **fixture)
+{
+    struct transcript *t = NULL;
+    struct transcript *u = NULL;
+    struct err e = {0};
+    uint64_t torn;
+    assert_int_equal(transcript_open(&t, path, &torn, &e), QA_OK);
+    assert_int_equal(transcript_open(&u, path, &torn, &e), QA_E_IO);
+    assert_non_null(strstr(e.text, "another process writes to it"));
+    transcript_close(t);
+    assert_int_equal(transcript_open(&u, path, &torn, &e), QA_OK);
+    transcript_close(u);
+}
+
 static void text_of_any_bytes_becomes_utf8(void **fixture)
 {
     json_t *x = transcript_text((struct str){"a\xff\xe2\x82", 4});
@@ -147,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_torn_last_line_is_cut_off_and_nothing_else, make_path,
                                         remove_path),
+        cmocka_unit_test_setup_teardown(two_at_a_time_is_an_error, make_path, remove_path),
         cmocka_unit_test(text_of_any_bytes_becomes_utf8),
         cmocka_unit_test(a_log_that_cannot_be_written_is_an_error_before_the_run),
         cmocka_unit_test_setup_teardown(a_run_is_logged_with_ids_that_make_up_the_session,
