@@ -38,6 +38,8 @@ int tokens_main(int argc, char **argv);
 extern volatile int cmd_stop;
 /* Install that handler; long-running commands call it before their work. */
 void cmd_catch_signals(void);
+/* A mapped file that cannot be read is one line and EXIT_MODEL; main() calls it. */
+void cmd_catch_bus_errors(void);
 
 /* "qagent: text" on stderr; returns `code`, so `return cmd_fail(EXIT_USAGE, &e)` works. */
 int cmd_fail(int code, const struct err *e);

@@ -79,6 +79,7 @@ static void keep_streams(void)
 int main(int argc, char **argv)
 {
     keep_streams();
+    cmd_catch_bus_errors();
     if (argc < 2 && isatty(STDIN_FILENO)) {
         static char title[] = "qagent";
         char *args[] = {title, NULL};

@@ -275,11 +275,14 @@ struct model_opts model_opts_default(void)
 static enum kv_type kv_arg(const char *option, const char *text)
 {
     enum kv_type t;
-    if (!kv_type_of(text, &t)) {
-        opt_fail("option '--%s' takes f32, f16, q8_0, q4_0, turbo4, turbo3 or turbo2, not '%s'",
-                 option, text);
-    }
-    return t;
+    if (kv_type_of(text, &t)) return t;
+    const char *names[KV_TYPE_COUNT + 1] = {0};
+    for (t = 0; t < KV_TYPE_COUNT; t++)
+        names[t] = kv_type_name(t);
+    const char *near = cmd_nearest(text, names);
+    opt_fail(
+        "option '--%s' takes f32, f16, q8_0, q4_0, turbo4, turbo3 or turbo2, not '%s'%s%s%s",
+        option, text, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static int think_arg(const char *text)

@@ -4,7 +4,6 @@
 #include "engine/base/clock.h"
 #include "engine/tiny/tiny.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -48,16 +47,6 @@ static void announce(const struct engine_info *i, bool is_embedded)
             (double)i->weight_bytes * 1e-9, how, i->n_threads, i->kernels, i->load_s);
 }
 
-/* A page of a mapped file that cannot be read: no call returns to say so. */
-static void on_bus_error(int sig)
-{
-    static const char LINE[] =
-        "qagent: the mapped model cannot be read any more: cut off, or its disk failed\n";
-    (void)sig;
-    (void)!write(STDERR_FILENO, LINE, sizeof LINE - 1);
-    _exit(EXIT_MODEL);
-}
-
 struct engine_opts run_engine_opts(const struct model_opts *o)
 {
     struct engine_opts eo = engine_opts_default();
@@ -80,7 +69,6 @@ struct engine_opts run_engine_opts(const struct model_opts *o)
 static int open_with(struct engine **out, const struct engine_opts *eo)
 {
     struct err e = {0};
-    if (eo->want_mmap) signal(SIGBUS, on_bus_error);
     const enum status st = engine_open(out, eo, &e);
     const struct bar *bar = eo->progress.ctx;
     if (bar && bar->is_drawn) fputs("\r\033[K", stderr);

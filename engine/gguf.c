@@ -196,7 +196,7 @@ static int by_key(const void *a, const void *b)
 static enum status refuse_double_keys(const struct gguf_pair *pairs, size_t n, struct err *e)
 {
     const struct gguf_pair **order = calloc(n + 1, sizeof *order);
-    if (!order) return err_set(e, QA_E_NOMEM, "out of memory");
+    if (!order) return err_set(e, QA_E_NOMEM, "no memory for %zu keys", n);
     for (size_t i = 0; i < n; i++) {
         order[i] = &pairs[i];
     }
@@ -230,7 +230,7 @@ static enum status read_pairs(struct reader *r,
         } else {
             st = read_value(r, &pairs[i], e);
         }
-        if (st) st = err_wrap(e, st, "at byte %zu", start);
+        if (st == QA_E_FORMAT) st = err_wrap(e, st, "at byte %zu", start);
     }
     if (!st) st = refuse_double_keys(pairs, (size_t)n, e);
     if (st) {
@@ -376,7 +376,7 @@ static enum status read_tensors(struct gguf *g,
         t[i] = (struct gguf_tensor){.part = i_part};
         const size_t start = r->at;
         st = read_tensor(r, &t[i], &offset[i], e);
-        if (st) st = err_wrap(e, st, "at byte %zu", start);
+        if (st == QA_E_FORMAT) st = err_wrap(e, st, "at byte %zu", start);
     }
     if (!st) {
         part->data_start = (r->at + alignment - 1) / alignment * alignment;
@@ -507,7 +507,7 @@ static enum status open_split(struct gguf *g, struct err *e)
     if (!g->parts[0].image.p)
         return err_set(e, QA_E_FORMAT, "a split set cannot be read from memory");
     struct part *parts = realloc(g->parts, (size_t)n * sizeof *parts);
-    if (!parts) return err_set(e, QA_E_NOMEM, "out of memory");
+    if (!parts) return err_set(e, QA_E_NOMEM, "no memory for %lld parts", (long long)n);
     g->parts = parts;
     memset(parts + 1, 0, (size_t)(n - 1) * sizeof *parts);
     for (int i = 1; i < (int)n; i++) {
@@ -547,7 +547,7 @@ static enum status gguf_new(struct gguf **out, const char *name, struct err *e)
     if (g) g->path = strdup(name);
     if (!g || !g->parts || !g->path) {
         gguf_close(g);
-        return err_set(e, QA_E_NOMEM, "out of memory");
+        return wrap_model(e, err_set(e, QA_E_NOMEM, "out of memory"), name);
     }
     *out = g;
     return QA_OK;

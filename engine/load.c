@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -109,7 +110,10 @@ static void open_direct(struct job *j)
         if (i && r[-1].image == r->image) {
             r->direct_fd = r[-1].direct_fd;
         } else if (r->image->n >= DIRECT_LEAST) {
-            r->direct_fd = open(r->image->path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+            /* The file that was opened, whatever is at its path by now. */
+            char path[40];
+            snprintf(path, sizeof path, "/proc/self/fd/%d", r->image->fd);
+            r->direct_fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
         }
         if (r->direct_fd < 0 && r->image->n >= DIRECT_LEAST) atomic_store(&j->is_plain, true);
         j->has_small |= r->image->n < DIRECT_LEAST;

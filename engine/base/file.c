@@ -94,7 +94,7 @@ enum status file_image_open(struct file_image *out,
     if (s) return s;
     m.path = strdup(path);
     if (!m.path) {
-        s = err_set(e, QA_E_NOMEM, "out of memory");
+        s = err_set(e, QA_E_NOMEM, "cannot open '%s': out of memory", path);
     } else if (is_mapped) {
         s = map_file(&m.base, fd, m.n, path, e);
         m.p = m.base;
@@ -146,8 +146,8 @@ enum status file_read_at(int fd, void *to, size_t n, size_t at, const char *path
             return err_errno(e, QA_E_IO, errno, "cannot read '%s' at byte %zu", path, at);
         }
         if (k == 0) {
-            return err_set(e, QA_E_IO, "'%s' ends at byte %zu: it was cut while being read",
-                           path, at);
+            return err_set(e, QA_E_IO, "cannot read '%s' at byte %zu: cut off meanwhile", path,
+                           at);
         }
         p += k;
         at += (size_t)k;
@@ -165,7 +165,7 @@ enum status file_read(struct str_buf *b, const char *path, struct err *e)
     enum status s = QA_OK;
     static const size_t BLOCK = 64 << 10;
     char *block = malloc(BLOCK);
-    if (!block) s = err_set(e, QA_E_NOMEM, "out of memory reading '%s'", name);
+    if (!block) s = err_set(e, QA_E_NOMEM, "cannot read '%s': out of memory", name);
     while (!s) {
         ssize_t n = read(fd, block, BLOCK);
         if (n < 0 && errno == EINTR) continue;
@@ -218,7 +218,7 @@ enum status file_new_open(struct file_new *f, const char *path, unsigned mode, s
     } else {
         out.n_tmp = strlen(path) + 40;
         out.tmp = malloc(out.n_tmp);
-        if (!out.tmp) return err_set(e, QA_E_NOMEM, "out of memory");
+        if (!out.tmp) return err_set(e, QA_E_NOMEM, "cannot create '%s': out of memory", path);
         out.fd = create_beside(&out, mode);
     }
     if (out.fd < 0) {
@@ -232,19 +232,17 @@ enum status file_new_open(struct file_new *f, const char *path, unsigned mode, s
 
 /* The new name is there for certain only when its folder is on disk.  A folder that may
  * not be read, or a file system that cannot do this, is left as it is. */
-static enum status sync_folder(const char *path, struct err *e)
+static enum status sync_folder(struct file_new *f, struct err *e)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == path ? strdup("/")
-                   : slash       ? strndup(path, (size_t)(slash - path))
-                                 : strdup(".");
-    if (!folder) return err_set(e, QA_E_NOMEM, "out of memory");
+    char *folder = f->tmp; /* its name is gone, its room is enough */
+    const char *slash = strrchr(f->path, '/');
+    snprintf(folder, f->n_tmp, "%.*s", slash > f->path ? (int)(slash - f->path) : 1,
+             slash ? f->path : ".");
     enum status s = QA_OK;
     const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && fsync(fd) && errno == EIO)
         s = err_errno(e, QA_E_IO, errno, "cannot write folder '%s'", folder);
     if (fd >= 0) close(fd);
-    free(folder);
     return s;
 }
 
@@ -257,7 +255,7 @@ enum status file_new_close(struct file_new *f, enum status s, struct err *e)
         s = err_errno(e, QA_E_IO, errno, "cannot replace '%s'", f->path);
     }
     if (s && f->tmp) unlink(f->tmp);
-    if (!s && f->tmp) s = sync_folder(f->path, e);
+    if (!s && f->tmp) s = sync_folder(f, e);
     free(f->tmp);
     *f = (struct file_new){.fd = -1};
     return s;
@@ -274,7 +272,7 @@ enum status file_write(const char *path, struct str bytes, struct err *e)
 enum status file_make_dirs(const char *path, struct err *e)
 {
     char *copy = strdup(path);
-    if (!copy) return err_set(e, QA_E_NOMEM, "out of memory");
+    if (!copy) return err_set(e, QA_E_NOMEM, "cannot create folder '%s': out of memory", path);
     enum status s = QA_OK;
     for (char *p = copy + 1; *copy && !s; p++) {
         if (*p && *p != '/') continue;

@@ -88,8 +88,10 @@ def test_a_mapped_file_that_is_cut_ends_the_run_with_one_line(model, tmp_path):
     os.truncate(copy, 1 << 20)
     rest = child.stderr.read()
     assert child.wait() == 3
-    assert rest.splitlines()[-1] == \
-        "qagent: the mapped model cannot be read any more: cut off, or its disk failed"
+    said = re.fullmatch(r"qagent: cannot read '(.*)' at byte (\d+): cut off meanwhile, or its disk failed",
+                        rest.splitlines()[-1])
+    assert said and said[1] == os.path.realpath(copy), rest
+    assert 1 << 20 <= int(said[2]) < os.path.getsize(model)
 
 
 @pytest.mark.parametrize("kernels", ["ref", "plain"])
