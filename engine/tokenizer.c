@@ -280,7 +280,7 @@ static enum status fill_added(struct tokenizer *t, struct err *e)
     if (n > MAX_ADDED)
         return err_set(e, QA_E_FORMAT, "%zu added tokens, at most %d are read", n, MAX_ADDED);
     t->added = calloc(n + 1, sizeof *t->added);
-    if (!t->added) return err_set(e, QA_E_NOMEM, "out of memory");
+    if (!t->added) return err_set(e, QA_E_NOMEM, "no memory for %zu added tokens", n);
     for (size_t i = 0; i < t->n_tokens; i++) {
         const struct str s = tokenizer_piece(t, (int32_t)i);
         if (!is_added_kind(t->kinds[i]) || s.n == 0) continue;
@@ -307,7 +307,7 @@ enum status tokenizer_open(struct tokenizer **out,
         return err_set(e, QA_E_FORMAT, "%zu merges, at most %d are read", p->n_merges,
                        MAX_MERGES);
     struct tokenizer *t = calloc(1, sizeof *t);
-    if (!t) return err_set(e, QA_E_NOMEM, "out of memory");
+    if (!t) return err_set(e, QA_E_NOMEM, "no memory for the tokenizer");
     t->rule = p->rule;
     const struct alphabet a = alphabet_make();
     enum status st = fill_pieces(t, &a, p, e);
@@ -369,7 +369,7 @@ static enum status read_strings(const struct gguf *g,
 static enum status read_kinds(const struct gguf *g, size_t n, uint8_t **out, struct err *e)
 {
     uint8_t *kinds = malloc(n + 1);
-    if (!kinds) return err_set(e, QA_E_NOMEM, "out of memory");
+    if (!kinds) return err_set(e, QA_E_NOMEM, "no memory for 'tokenizer.ggml.token_type'");
     memset(kinds, TOKEN_NORMAL, n);
     const struct gguf_pair *p = gguf_find(g, "tokenizer.ggml.token_type");
     if (p && p->n != n) {
@@ -608,7 +608,7 @@ static enum status encode_text(const struct tokenizer *t,
     if (nfc_is_plain(s)) return encode_nfc(t, w, s, out, e);
     str_buf_reset(&w->nfc);
     nfc_add(&w->nfc, s);
-    const enum status st = str_buf_check(&w->nfc, "text in normal form", e);
+    const enum status st = str_buf_check(&w->nfc, "the text in normal form", e);
     return st ? st : encode_nfc(t, w, str_buf_str(&w->nfc), out, e);
 }
 
