@@ -61,6 +61,7 @@ def main():
     parser = argparse.ArgumentParser(description="writes the held-out tasks")
     parser.add_argument("--out", required=True)
     a = parser.parse_args()
+    os.makedirs(a.out, exist_ok=True)
     template = prompts.read(prompts.FOLDER, "humaneval.txt")
     for name, count, held_out in SETS:
         made = rows(SEED, count, template, held_out, name)
