@@ -16,7 +16,7 @@ static const double READ_BYTES_PER_S = 500e6, UNNOTICED_S = 0.25;
 
 static void notice(const struct agent_sink *sink, const struct err *why)
 {
-    char text[320];
+    char text[sizeof why->text + 16];
     snprintf(text, sizeof text, "prefix cache: %s", why->text);
     const struct agent_event ev = {.type = AGENT_NOTICE, .text = str_of(text)};
     if (sink->event) sink->event(sink->ctx, &ev);

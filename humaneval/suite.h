@@ -42,7 +42,7 @@ struct attempt {
     size_t n_answer;
     bool is_completion; /* it continues the prompt: nothing is extracted           */
     enum attempt_end end;
-    char reason[320]; /* more about the end; may be ""                             */
+    char reason[480]; /* more about the end; may be ""                             */
     int n_iterations, n_tool_calls;
     int64_t n_prompt_tokens, n_reused_tokens, n_generated_tokens;
     uint64_t n_drafted, n_accepted;

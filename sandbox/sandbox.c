@@ -252,8 +252,8 @@ static enum status try_levels(struct sandbox *s, enum sandbox_level wanted, stru
     const enum status st = try_level(s, SANDBOX_USER, e);
     if (!st) return QA_OK;
     if (full.code) {
-        return err_set(e, st, "no sandbox: level 'full': %.90s; level 'user': %.90s", full.text,
-                       e->text);
+        return err_set(e, st, "no sandbox: level 'full': %.170s; level 'user': %.170s",
+                       full.text, e->text);
     }
     return err_wrap(e, st, "no sandbox: level 'user'");
 }

@@ -49,6 +49,13 @@ static void kill_worker(const struct worker *w)
 
 static enum status step_failed(const struct init_word *word, struct err *e)
 {
+    /* mount(2) knows roots that are mount points only: a plain folder that somebody
+     * entered with chroot is none, and then nothing can be mounted unseen. */
+    if (word->b == EINVAL && strcmp(jail_step_name(word->a), "private mounts") == 0) {
+        return err_set(e, QA_E_SANDBOX,
+                       "step 'private mounts' failed: '/' is not a mount point, as in a plain "
+                       "chroot; bind the folder onto itself before entering it");
+    }
     return err_errno(e, QA_E_SANDBOX, word->b, "step '%s' failed", jail_step_name(word->a));
 }
 

@@ -24,10 +24,12 @@ static void make_plain(struct err *e)
 enum status err_set(struct err *e, enum status code, const char *fmt, ...)
 {
     if (!e) return code;
+    char text[sizeof e->text]; /* e's own text may be among the arguments */
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(e->text, sizeof e->text, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    memcpy(e->text, text, strlen(text) + 1);
     make_plain(e);
     e->code = code;
     return code;

@@ -10,7 +10,7 @@
 
 struct err {
     enum status code;
-    char text[240];
+    char text[400];
 };
 
 /* Set code and text; returns code, so `return err_set(e, QA_E_IO, ...)` works.  e may be NULL. */

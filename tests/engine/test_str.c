@@ -148,10 +148,14 @@ static void an_error_line_gathers_context_in_front(void **state)
     assert_int_equal(e.code, QA_E_FORMAT);
     assert_int_equal(err_errno(&e, QA_E_IO, ENOENT, "cannot open 'z'"), QA_E_IO);
     assert_string_equal(e.text, "cannot open 'z': no such file or directory");
+    err_set(&e, QA_E_IO, "two files: 'a': absent; %s",
+            e.text); /* its own text as an argument */
+    assert_string_equal(e.text,
+                        "two files: 'a': absent; cannot open 'z': no such file or directory");
     assert_int_equal(err_set(NULL, QA_E_LIMIT, "nobody listens"), QA_E_LIMIT);
     err_set(&e, QA_E_IO, "cannot open '%s'", "a\x1b[31m\n\x7f\xc3\xa9");
     assert_string_equal(e.text, "cannot open 'a?[31m??\xc3\xa9'");
-    char longer[400];
+    char longer[2 * sizeof e.text];
     memset(longer, 'a', sizeof longer - 1);
     longer[sizeof longer - 1] = 0;
     err_set(&e, QA_E_IO, "%s", longer);
