@@ -498,10 +498,10 @@ static void a_program_that_passed_is_the_answer_when_the_budget_ends(void **fixt
 static void the_time_budget_ends_with_exit_6_and_stops_the_program(void **fixture)
 {
     PLAY({"a\n</think>\n\n" CALL("while True: pass"), false});
-    p->opts.limits.timeout_s = 0.3;
+    p->opts.limits.timeout_s = 1;
     play(p, TASK);
     ends(p, AGENT_BUDGET_SPENT, NULL);
-    assert_true(p->result.total_s < 2);
+    assert_true(p->result.total_s < 60); /* the limit of a program is ten times that */
     has(p, p->tool.p, "[timed out after");
     release(p);
 }

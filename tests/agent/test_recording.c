@@ -184,13 +184,13 @@ static void a_run_with_impossible_settings_is_refused(void **fixture)
     static const struct {
         const char *was, *is, *text;
     } rows[] = {
-        {"\"max_iter\":5",            "\"max_iter\":0",
-         "its setting 'max_iter' is no whole number from 1 "                                                       },
-        {"\"n_draft\":-1",            "\"n_draft\":99",
-         "its setting 'n_draft' is no whole number from -1 "                                                       },
-        {"\"tool_timeout_ms\":10000", "\"tool_timeout_ms\":-1000",
-         "'tool_timeout_ms' is no whole number from 1 "                                                            },
-        {"\"top_k\":20",              "\"top_x\":20",              "its setting 'top_k' is no whole number from 0 "},
+        {"\"max_iter\":5",             "\"max_iter\":0",
+         "its setting 'max_iter' is no whole number from 1 "                                                         },
+        {"\"n_draft\":-1",             "\"n_draft\":99",
+         "its setting 'n_draft' is no whole number from -1 "                                                         },
+        {"\"tool_timeout_ms\":600000", "\"tool_timeout_ms\":-10000",
+         "'tool_timeout_ms' is no whole number from 1 "                                                              },
+        {"\"top_k\":20",               "\"top_x\":20",               "its setting 'top_k' is no whole number from 0 "},
     };
     struct play *p = &the_play;
     size_t n;
