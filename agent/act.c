@@ -126,8 +126,9 @@ enum status run_return_to_task(struct run *r, struct err *e)
 static enum agent_retry retry_policy(const struct run *r)
 {
     const enum agent_retry asked = r->a->opts.retry;
+    if (asked == AGENT_RETRY_BRANCH && !r->branches) return AGENT_RETRY_FRESH;
     if (asked != AGENT_RETRY_AUTO) return asked;
-    if (r->a->is_tiny) return AGENT_RETRY_FRESH;
+    if (r->a->is_tiny) return r->branches ? AGENT_RETRY_BRANCH : AGENT_RETRY_FRESH;
     return r->n_failures <= 1 ? AGENT_RETRY_REPAIR : AGENT_RETRY_FRESH;
 }
 
@@ -147,6 +148,7 @@ static enum status after_failure(struct run *r, const char *note, bool *stays, s
         [AGENT_RETRY_REPAIR] = "the model sees it and repairs",
         [AGENT_RETRY_FRESH] = "back to the task with fresh thinking",
         [AGENT_RETRY_LESSON] = "back to the task with a lesson",
+        [AGENT_RETRY_BRANCH] = "back to the task by the likeliest way not gone yet",
     };
     *stays = false;
     if (r->iteration >= run_last_iteration(r)) return QA_OK; /* no turn is left */
@@ -340,13 +342,15 @@ void run_log_turn(struct run *r, const struct turn *t, bool is_answer)
     char rng[20];
     const int64_t n = session_n_tokens(r->a->session) - t->n_start;
     snprintf(rng, sizeof rng, "%016llx", (unsigned long long)r->rng.state);
-    transcript_add(r->log, "turn",
-                   json_pack("{s:i, s:s, s:b, s:s, s:I, s:o, s:o, s:o}", "iteration",
-                             r->iteration, "end", turn_end_name(t->end), "is_answer", is_answer,
-                             "rng", rng, "n_tokens", (json_int_t)t->n_tokens, "ids",
-                             transcript_ids(session_ids(r->a->session) + t->n_start, (size_t)n),
-                             "think", transcript_text(str_buf_str(&t->stream.think)), "text",
-                             transcript_text(str_buf_str(&t->stream.text))));
+    json_t *event =
+        json_pack("{s:i, s:s, s:b, s:s, s:I, s:o, s:o, s:o}", "iteration", r->iteration, "end",
+                  turn_end_name(t->end), "is_answer", is_answer, "rng", rng, "n_tokens",
+                  (json_int_t)t->n_tokens, "ids",
+                  transcript_ids(session_ids(r->a->session) + t->n_start, (size_t)n), "think",
+                  transcript_text(str_buf_str(&t->stream.think)), "text",
+                  transcript_text(str_buf_str(&t->stream.text)));
+    if (t->forks.n) json_object_set_new(event, "forks", forks_to_json(&t->forks));
+    transcript_add(r->log, "turn", event);
 }
 
 enum status run_handle_turn(struct run *r, struct turn *t, bool is_answer, struct err *e)

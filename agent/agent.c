@@ -36,7 +36,7 @@ static const struct {
     [AGENT_INTERRUPTED] = {"interrupted",      130},
       [AGENT_FAILED] = {"failed",           1  },
 };
-static const char *const RETRIES[] = {"auto", "repair", "fresh", "lesson"};
+static const char *const RETRIES[] = {"auto", "repair", "fresh", "lesson", "branch"};
 
 const char *agent_outcome_name(enum agent_outcome o)
 {
@@ -74,6 +74,7 @@ struct agent_opts agent_opts_default(void)
     return (struct agent_opts){
         .limits = agent_limits_default(),
         .sampling = {.temp = 0.6f, .top_k = 20, .top_p = 0.95f, .repetition_penalty = 1},
+        .keeps_signature = true,
         .n_draft = -1,
         .n_copy = -1,
     };
@@ -248,14 +249,17 @@ static struct plan plan_turn(const struct run *r)
     return p;
 }
 
+/* Of thinking that nothing failed before. */
+static struct sampling first_sampling(const struct run *r)
+{
+    return r->a->is_tiny ? sampling_greedy() : r->a->opts.sampling;
+}
+
 static struct sampling think_sampling(const struct run *r)
 {
     struct sampling s = r->a->opts.sampling;
-    if (r->is_sampled) {
-        s.temp = QA_MAX(s.temp, 1.0f);
-    } else if (r->a->is_tiny) {
-        return sampling_greedy();
-    }
+    if (!r->is_sampled || !r->is_at_task) return first_sampling(r);
+    s.temp = QA_MAX(s.temp, 1.0f);
     return s;
 }
 
@@ -304,26 +308,78 @@ static enum status open_frame(struct run *r, bool is_thinking, struct err *e)
     return run_append(r, &r->pending, "prompt", e);
 }
 
-/* Run a turn; one whose plan failed before is cut behind its thinking and thought
- * again, a little warmer each time.  That costs tokens, not an iteration. */
+/* How the next attempt begins: where the likeliest way not gone yet leaves the others.  On
+ * an answer step the code stands behind the opening, not in a call. */
+static enum status next_start(struct run *r,
+                              struct turn_args *args,
+                              struct path_start *start,
+                              struct err *e)
+{
+    struct path_start s;
+    path_start_release(start);
+    args->start = NULL;
+    args->think = think_sampling(r);
+    if (!args->keeps_forks || !paths_next(&r->paths, &s)) return QA_OK;
+    run_notice(r, "another way from its token %zu on, in the %s", s.ids.n,
+               s.i_code ? "code" : "plan");
+    *start = s;
+    args->tried = s.i_code ? NULL : &r->tried;
+    args->think = first_sampling(r);
+    args->start = &start->ids;
+    if (args->may_call || !s.i_code) return QA_OK;
+    struct ids as_answer = {0};
+    enum status st = ids_add(&as_answer, s.ids.p, s.n_plan, e);
+    if (!st) st = ids_add(&as_answer, args->opening->p, args->opening->n, e);
+    if (!st) st = ids_add(&as_answer, s.ids.p + s.i_code, s.ids.n - s.i_code, e);
+    ids_release(&start->ids);
+    start->ids = as_answer;
+    return st;
+}
+
+/* Was that attempt made before?  A plan that failed was cut behind its thinking. */
+static bool is_attempt_known(struct run *r,
+                             struct turn *t,
+                             const struct turn_args *args,
+                             const struct path_start *start,
+                             char verdict[PATHS_VERDICT])
+{
+    const struct session *s = r->a->session;
+    verdict[0] = 0;
+    if (args->keeps_forks) {
+        paths_add(&r->paths, r->a->opts.engine, session_ids(s) + t->n_start,
+                  (size_t)(session_n_tokens(s) - t->n_start), start, &t->forks, verdict);
+    }
+    if (verdict[0] && t->end == TURN_DONE) t->end = TURN_REPEAT;
+    return t->end == TURN_REPEAT;
+}
+
+/* Run a turn; an attempt that was made before is taken back, and another one is made.  That
+ * costs tokens, not an iteration. */
 static enum status new_turn(struct run *r,
                             struct turn *t,
                             struct turn_args *args,
+                            struct path_start *start,
                             struct err *e)
 {
+    char verdict[PATHS_VERDICT];
     for (int n_repeats = 0;; n_repeats++) {
         if (n_repeats == MAX_REPEATS) args->tried = NULL;
         enum status st = recording_turn(args->recording, &args->recorded, e);
         if (!st) st = turn_run(t, args, e);
-        if (st || t->end != TURN_REPEAT) return st;
+        if (st || !is_attempt_known(r, t, args, start, verdict)) return st;
+        if (n_repeats == MAX_REPEATS) {
+            t->end = TURN_DONE;
+            return st;
+        }
         run_log_turn(r, t, !args->may_call);
         turn_release(t);
-        run_notice(r, "that plan failed before; thinking again");
+        run_notice(r, "%s; thinking again", verdict[0] ? verdict : "that plan failed before");
         args->think.temp = QA_MIN(args->think.temp * 1.1f, MAX_THINK_TEMP);
         r->n_turn = 0;
         r->is_at_task = false;
         st = run_return_to_task(r, e);
         if (!st) st = open_frame(r, true, e);
+        if (!st && r->branches) st = next_start(r, args, start, e);
         if (st) return st;
     }
 }
@@ -334,7 +390,8 @@ static void remember_plan(struct run *r, const struct turn *t)
     const struct str plan = str_trim(str_buf_str(&t->stream.think));
     if (r->is_accepted || !r->is_at_task || !plan.n) return;
     tried_add(&r->tried, plan,
-              r->last_rank == EVIDENCE_NONE || r->last_rank == EVIDENCE_BROKEN);
+              !r->branches &&
+                  (r->last_rank == EVIDENCE_NONE || r->last_rank == EVIDENCE_BROKEN));
 }
 
 static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e)
@@ -342,6 +399,7 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
     struct agent *a = r->a;
     struct turn t = {0};
     struct ids opening = {0};
+    struct path_start start = {0};
     enum status st = open_turn(r, &r->is_full, e);
     if (st || r->is_full) return st;
     const struct plan p = plan_turn(r);
@@ -361,10 +419,11 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         .text = sampling_greedy(),
         .tried = is_fresh ? &r->tried : NULL,
         .again = again_sampling(r),
+        .keeps_forks = r->branches && r->is_at_task,
         .is_thinking = p.is_thinking,
         .may_call = !p.is_answer,
         .opening = &opening,
-        .name = a->is_tiny ? &r->name : NULL,
+        .line = r->line.text.n ? &r->line : NULL,
         .think_tokens = p.think_tokens,
         .max_tokens = p.max_tokens,
         .recording = r->recording,
@@ -374,7 +433,8 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         .token = on_token,
     };
     r->last_rank = EVIDENCE_NONE;
-    if (!st) st = new_turn(r, &t, &args, e);
+    if (!st && args.keeps_forks) st = next_start(r, &args, &start, e);
+    if (!st) st = new_turn(r, &t, &args, &start, e);
     if (!st) {
         run_event(r,
                   &(struct agent_event){.type = AGENT_ITERATION_DONE, .n_tokens = t.n_tokens});
@@ -384,21 +444,39 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         turn_release(&t);
     }
     ids_release(&opening);
+    path_start_release(&start);
     return st;
 }
 
 /* ---- a run ---- */
 
-/* The asked name as it follows "def". */
-static enum status encode_name(struct run *r, struct err *e)
+static bool keeps_signature(const struct run *r)
 {
+    const struct task *t = &r->task;
+    return r->a->opts.keeps_signature && t->signature.n && (r->a->is_tiny || t->is_stub);
+}
+
+/* The line that the asked function begins with, as far as the task gives it.  A tiny model
+ * miscopies even the name: its first "def" is made to be that line.  Another model is held
+ * to a stub only, and only once it has written the name itself. */
+static enum status prepare_line(struct run *r, struct err *e)
+{
+    const struct task *t = &r->task;
+    const struct agent *a = r->a;
+    const bool has_line = keeps_signature(r);
     struct str_buf b;
-    if (!r->task.name.n) return QA_OK;
-    str_buf_init(&b, r->task.name.n + 8);
-    str_buf_add_char(&b, ' ');
-    str_buf_add(&b, r->task.name);
+    if (!t->name.n || !(a->is_tiny || has_line)) return QA_OK;
+    str_buf_init(&b, t->name.n + t->signature.n + 16);
+    if (has_line) {
+        str_buf_add(&b, t->signature);
+        str_buf_add_char(&b, '\n');
+    } else {
+        str_buf_add_z(&b, "def ");
+        str_buf_add(&b, t->name);
+    }
+    const size_t from = a->is_tiny ? STR("def").n : STR("def (").n + t->name.n;
     const enum status st =
-        engine_encode(r->a->opts.engine, str_buf_str(&b), SPECIAL_NONE, &r->name, e);
+        protocol_line_init(&r->line, a->opts.engine, str_buf_str(&b), from, a->is_tiny, e);
     str_buf_release(&b);
     return st;
 }
@@ -447,6 +525,10 @@ static void log_start(struct run *r, struct str task)
     json_object_set_new(start, "prefix_ids",
                         transcript_ids(session_ids(a->session), (size_t)a->n_prefix));
     json_object_set_new(start, "name", transcript_text(r->task.name));
+    json_object_set_new(start, "keeps_signature", json_boolean(o->keeps_signature));
+    if (keeps_signature(r)) {
+        json_object_set_new(start, "signature", transcript_text(r->task.signature));
+    }
     json_object_set_new(start, "task", transcript_text(task));
     transcript_add(r->log, "start", start);
 }
@@ -601,7 +683,7 @@ static void release_run(struct run *r)
 {
     if (r->has_mark) session_drop_mark(r->a->session, r->mark);
     chat_text_release(&r->pending);
-    ids_release(&r->name);
+    protocol_line_release(&r->line);
     candidate_release(&r->best);
     for (int i = 0; i < r->n_passed; i++) {
         candidate_release(&r->passed[i]);
@@ -609,6 +691,7 @@ static void release_run(struct run *r)
     free(r->passed);
     if (!r->talk) transcript_close(r->log);
     tried_release(&r->tried);
+    paths_release(&r->paths);
     free(r->prose);
     free(r->last_code);
     free(r->last_result);
@@ -630,6 +713,9 @@ enum status run_task(struct agent *a,
                     .result = &result,
                     .is_at_task = true};
     r.is_sampled = talk && talk->wants_other;
+    r.branches =
+        a->opts.n_candidates <= 1 && (a->opts.retry == AGENT_RETRY_BRANCH ||
+                                      (a->opts.retry == AGENT_RETRY_AUTO && a->is_tiny));
     r.stats = session_stats(a->session);
     task = chat_trim(task);
     task_read(&r.task, task, entry_point);
@@ -639,7 +725,7 @@ enum status run_task(struct agent *a,
 
     enum status st = open_log(&r, &own);
     if (st) goto fail; /* nothing has happened yet: an error of the caller's */
-    st = encode_name(&r, &own);
+    st = prepare_line(&r, &own);
     if (!st) st = begin_recording(&r, task, &own);
     if (!st) st = add_task(&r, task, &own);
     announce_start(&r, task);

@@ -28,10 +28,11 @@ struct agent_limits agent_limits_default(void); /* 5 turns, 10 minutes, no token
 /* What a turn that failed (a crash, an example of the task with another result) is
  * followed by.  The choice is told as a notice. */
 enum agent_retry {
-    AGENT_RETRY_AUTO,   /* fresh for models below 100 M parameters; else repair, then fresh */
+    AGENT_RETRY_AUTO,   /* branch for models below 100 M parameters; else repair, then fresh */
     AGENT_RETRY_REPAIR, /* the result is appended and the model repairs                     */
     AGENT_RETRY_FRESH,  /* back to the task: other thinking, sampled; code stays greedy     */
     AGENT_RETRY_LESSON, /* back to the task, with two lines about what failed               */
+    AGENT_RETRY_BRANCH, /* back to the task, on the likeliest way not gone yet (paths.h)    */
 };
 const char *agent_retry_name(enum agent_retry r);           /* "auto", "repair", ... */
 bool agent_retry_of(const char *name, enum agent_retry *r); /* false: no such policy */
@@ -102,8 +103,9 @@ struct agent_opts {
     struct agent_limits limits;
     struct sampling sampling; /* of thinking; code and answers are greedy, and so is the
                                * first turn of a model below 100 M parameters.  Thinking
-                               * after a failure is sampled at temperature 1 or more   */
+                               * afresh is sampled at temperature 1 or more            */
     enum agent_retry retry;
+    bool keeps_signature;        /* a function whose signature the task gives gets that one */
     int64_t ctx_tokens;          /* 0: what the task needs, up to the model's own          */
     int n_draft, n_copy;         /* -1: default                                            */
     int n_candidates;            /* complete answers to choose from; <= 1: one             */

@@ -2,6 +2,7 @@
 #include "agent/protocol.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LOOP_MAX_PERIOD = 96, LOOP_MIN_TOKENS = 256, LOOP_MIN_TIMES = 8 };
@@ -38,11 +39,11 @@ void protocol_init(struct protocol *p,
                    enum protocol_phase phase,
                    bool may_call,
                    const struct ids *opening,
-                   const struct ids *name)
+                   const struct protocol_line *line)
 {
     *p = (struct protocol){.ids = ids,
                            .opening = opening,
-                           .name = name,
+                           .line = line,
                            .phase = phase,
                            .may_call = may_call,
                            .last = '\n'};
@@ -64,23 +65,67 @@ static void step_text(struct protocol *p, int32_t id)
     }
 }
 
-/* Follow the beginning of the line; "def" there is followed by the name, once. */
+/* Follow how the line begins. */
 static void step_line(struct protocol *p, struct str piece)
 {
-    if (p->is_naming) {
-        p->is_naming = ++p->n_named < p->name->n;
-        return;
-    }
+    if (!p->line) return;
+    const struct str text = p->line->text;
     for (size_t i = 0; i < piece.n; i++) {
-        if (piece.p[i] == '\n') {
-            p->n_line = 0;
-        } else if (p->n_line < sizeof p->line) {
-            p->line[p->n_line++] = piece.p[i];
-        }
+        p->is_other |= p->n_line >= text.n || text.p[p->n_line] != piece.p[i];
+        p->n_line++;
+        p->had_line |= !p->is_other && p->n_line == text.n;
+        if (piece.p[i] != '\n') continue;
+        p->n_line = 0;
+        p->is_other = false;
     }
-    if (p->name && p->name->n && !p->n_named) {
-        p->is_naming = p->n_line == 3 && memcmp(p->line, "def", 3) == 0;
+}
+
+/* The token that the line must go on with. */
+static const int32_t *line_forced(const struct protocol *p)
+{
+    const struct protocol_line *l = p->line;
+    const bool is_there = l && p->phase != PROTOCOL_THINK && p->phase != PROTOCOL_CLOSED &&
+                          !p->is_other && !(l->is_once && p->had_line) &&
+                          p->n_line >= l->from && p->n_line < l->text.n;
+    return is_there ? &l->next[p->n_line] : NULL;
+}
+
+enum status protocol_line_init(struct protocol_line *l,
+                               const struct engine *g,
+                               struct str text,
+                               size_t from,
+                               bool is_once,
+                               struct err *e)
+{
+    char *copy = malloc(text.n + 1);
+    int32_t *next = calloc(text.n + 1, sizeof *next);
+    enum status st = QA_OK;
+    if (!copy || !next) st = err_set(e, QA_E_NOMEM, "out of memory for a signature");
+    for (size_t i = from; i < text.n && !st; i++) {
+        struct ids rest = {0};
+        st = engine_encode(g, str_cut(text, i, text.n), SPECIAL_NONE, &rest, e);
+        if (!st) next[i] = rest.p[0];
+        ids_release(&rest);
     }
+    if (st) {
+        free(copy);
+        free(next);
+        return st;
+    }
+    memcpy(copy, text.p, text.n);
+    copy[text.n] = 0;
+    *l = (struct protocol_line){
+        .text = {copy, text.n},
+          .from = from, .is_once = is_once, .next = next
+    };
+    return QA_OK;
+}
+
+void protocol_line_release(struct protocol_line *l)
+{
+    free((char *)l->text.p);
+    free(l->next);
+    *l = (struct protocol_line){0};
 }
 
 void protocol_step(struct protocol *p, int32_t id)
@@ -134,8 +179,9 @@ const int32_t *protocol_forced(const struct protocol *p, size_t *n)
         *n = p->opening->n - p->n_opened;
         return p->opening->p + p->n_opened;
     }
-    *n = p->is_naming ? p->name->n - p->n_named : 0;
-    return *n ? p->name->p + p->n_named : NULL;
+    const int32_t *next = line_forced(p);
+    *n = next != NULL;
+    return next;
 }
 
 void protocol_mask(void *ctx, const int32_t *burst, int n_burst, float *logits, int n_vocab)

@@ -7,8 +7,9 @@
  *   CALL    only </tool_call> among the control tokens
  *   CLOSED  only the end of the turn
  *
- * A very small model miscopies long names, so the name of the asked function can be
- * forced: it follows the first "def" that begins a line outside thinking.
+ * A line outside thinking that has begun as the asked function's signature can be made to
+ * go on like it, token by token: a small model miscopies names, any model may choose other
+ * parameters than the task gives.
  *
  * A turn starts in THINK, OPEN or TEXT; </think> goes to OPEN or TEXT, <tool_call> to
  * CALL, </tool_call> to CLOSED.  The state is a function of the tokens alone: the mask
@@ -29,6 +30,22 @@ enum status protocol_ids_init(struct protocol_ids *p,
                               struct err *e) MUST_USE;
 void protocol_ids_release(struct protocol_ids *p);
 
+/* A line that must go on as in `text` once it has begun with text[0, from). */
+struct protocol_line {
+    struct str text; /* owned                                                    */
+    size_t from;
+    bool is_once;  /* only the first such line of a turn                        */
+    int32_t *next; /* [text.n] owned: first token of the rest, from `from` on   */
+};
+/* text is copied. */
+enum status protocol_line_init(struct protocol_line *l,
+                               const struct engine *g,
+                               struct str text,
+                               size_t from,
+                               bool is_once,
+                               struct err *e) MUST_USE;
+void protocol_line_release(struct protocol_line *l);
+
 enum protocol_phase {
     PROTOCOL_THINK,
     PROTOCOL_OPEN,
@@ -39,8 +56,8 @@ enum protocol_phase {
 
 struct protocol {
     const struct protocol_ids *ids;
-    const struct ids *opening; /* forced after </think>; borrowed; may be empty */
-    const struct ids *name;    /* forced after the first "def" of a line; may be NULL */
+    const struct ids *opening;        /* forced after </think>; borrowed; may be empty */
+    const struct protocol_line *line; /* forced; borrowed; may be NULL          */
     enum protocol_phase phase;
     bool may_call;
     bool has_text;   /* text that is not blank, opening not counted     */
@@ -48,10 +65,9 @@ struct protocol {
     int n_think;     /* tokens of thinking                              */
     int n_blank;     /* tokens of text while there was only white space */
     char last;       /* last byte of thinking                           */
-    char line[4];    /* how the line outside thinking begins            */
-    size_t n_line;   /* its bytes, at most sizeof line counted          */
-    size_t n_named;  /* of name                                         */
-    bool is_naming;  /* within name                                     */
+    size_t n_line;   /* bytes of this line, outside thinking            */
+    bool is_other;   /* they are not how `line` begins                  */
+    bool had_line;   /* `line` stands there already                     */
 };
 
 void protocol_init(struct protocol *p,
@@ -59,7 +75,7 @@ void protocol_init(struct protocol *p,
                    enum protocol_phase phase,
                    bool may_call,
                    const struct ids *opening,
-                   const struct ids *name);
+                   const struct protocol_line *line);
 /* One more token of the turn, sampled or appended. */
 void protocol_step(struct protocol *p, int32_t id);
 /* Tokens that must follow now, whatever the model wants; *n = 0 when it is free. */

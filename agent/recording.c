@@ -89,6 +89,7 @@ static void read_turn(struct item *x)
         .n_tokens = integer_of(event, "n_tokens"),
         .rng = strtoull(text_of(event, "rng"), NULL, 16),
         .end = text_of(event, "end"),
+        .forks = json_object_get(event, "forks"),
         .is_answer = json_is_true(json_object_get(event, "is_answer")),
     };
     x->turn.is_unfinished = strcmp(x->turn.end, "budget") == 0;
@@ -281,6 +282,7 @@ void recording_settings(const struct recording *r, struct agent_opts *o)
     const json_t *sampling = json_object_get(r->start, "sampling");
     struct agent_limits *l = &o->limits;
     (void)agent_retry_of(text_of(r->start, "retry"), &o->retry);
+    o->keeps_signature = json_is_true(json_object_get(r->start, "keeps_signature"));
     o->ctx_tokens = integer_of(r->start, "ctx_tokens");
     o->n_draft = (int)integer_of(r->start, "n_draft");
     o->n_copy = (int)integer_of(r->start, "n_copy");

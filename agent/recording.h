@@ -85,11 +85,12 @@ enum status recording_append(struct recording *r,
 struct recorded_turn {
     const int32_t *ids;
     size_t n;
-    int64_t n_tokens;   /* generated; the others were forced       */
-    uint64_t rng;       /* state behind it                         */
-    const char *end;    /* turn_end_name                           */
-    bool is_answer;     /* it was an answer step                   */
-    bool is_unfinished; /* broken off by a budget or by the user  */
+    int64_t n_tokens;    /* generated; the others were forced       */
+    uint64_t rng;        /* state behind it                         */
+    const char *end;     /* turn_end_name                           */
+    const json_t *forks; /* as forks_to_json() has them; NULL: none */
+    bool is_answer;      /* it was an answer step                   */
+    bool is_unfinished;  /* broken off by a budget or by the user  */
 };
 /* The turn that comes next.  NULL with QA_OK: the log ends here and the turn is new (in a
  * replay: QA_E_STOP). */

@@ -47,7 +47,7 @@ struct run {
     struct agent *a;
     struct run_talk *talk; /* NULL: a task by itself */
     struct task task;
-    struct ids name; /* of the task, as it follows "def" */
+    struct protocol_line line; /* the asked signature, or how it begins; none: empty */
     struct budget budget;
     struct rng rng;
     struct recording *recording; /* NULL: none */
@@ -73,6 +73,8 @@ struct run {
     char *prose;           /* owned: answer to a task that wants no code               */
     size_t n_prose;
     struct tried tried;            /* plans of this task that failed          */
+    struct paths paths;            /* attempts at it, when they branch        */
+    bool branches;                 /* attempts at the task are kept as paths  */
     enum evidence_rank last_rank;  /* of what this turn brought; NONE: not run */
     char *last_code, *last_result; /* owned: for telling a repeated call */
 };

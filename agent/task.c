@@ -379,6 +379,157 @@ static bool mentions_code(struct str s)
     return false;
 }
 
+/* ---- the signature ---- */
+
+/* End of the bracket that opens at i; 0: it does not end on this line. */
+static size_t bracket_end(struct str s, size_t i)
+{
+    int depth = 0;
+    for (; i < s.n && s.p[i] != '\n'; i++) {
+        const char c = s.p[i];
+        if (c == '"' || c == '\'') {
+            const size_t n = string_len(tail(s, i));
+            if (!n) return 0;
+            i += n - 1;
+        }
+        depth += (c == '(' || c == '[' || c == '{') - (c == ')' || c == ']' || c == '}');
+        if (depth == 0) return i + 1;
+    }
+    return 0;
+}
+
+/* Only what Python has without an import: forcing other names would break a program that
+ * does not import them. */
+static bool is_builtin_only(struct str s)
+{
+    static const char *const words[] = {"int",   "float", "str",      "bool",   "bytes",
+                                        "list",  "dict",  "tuple",    "set",    "frozenset",
+                                        "None",  "True",  "False",    "object", "complex",
+                                        "range", "type",  "bytearray"};
+    for (size_t i = 0; i < s.n; i++) {
+        const size_t n = word_len(tail(s, i));
+        size_t w = 0;
+        if (!n) {
+            if (s.p[i] == '"' || s.p[i] == '\'') return false; /* a name as a string */
+            continue;
+        }
+        while (w < COUNT(words) &&
+               !(strlen(words[w]) == n && memcmp(words[w], s.p + i, n) == 0)) {
+            w++;
+        }
+        if (w == COUNT(words)) return false;
+        i += n - 1;
+    }
+    return true;
+}
+
+/* "a, b: int = 0, *rest" between the brackets: names, with annotations and defaults that
+ * need no import. */
+static bool is_parameters(struct str s)
+{
+    for (size_t i = skip(s, 0, " \t"); i < s.n;) {
+        i = skip(s, i, "*/ \t");
+        i += word_len(tail(s, i));
+        const size_t from = i;
+        int depth = 0;
+        for (; i < s.n && (depth || s.p[i] != ','); i++) {
+            depth += (s.p[i] == '(' || s.p[i] == '[' || s.p[i] == '{') -
+                     (s.p[i] == ')' || s.p[i] == ']' || s.p[i] == '}');
+        }
+        const struct str rest = str_trim(str_cut(s, from, i));
+        if (rest.n && rest.p[0] != ':' && rest.p[0] != '=') return false;
+        if (!is_builtin_only(rest)) return false;
+        i = skip(s, i + 1, " \t");
+    }
+    return true;
+}
+
+/* The signature that stands at i, behind "def "; n = 0: none that can be taken as it is. */
+static struct str signature_at(struct str s, size_t i, size_t name_n)
+{
+    const struct str none = {"", 0};
+    const size_t open = i + name_n;
+    const size_t close = bracket_end(s, open);
+    if (!close || !is_parameters(str_cut(s, open + 1, close - 1))) return none;
+    size_t k = skip(s, close, " \t");
+    if (str_starts(tail(s, k), STR("->"))) {
+        const size_t from = k + 2;
+        for (k = from; k < s.n && s.p[k] != ':' && s.p[k] != '\n'; k++) {
+        }
+        if (!is_builtin_only(str_cut(s, from, k))) return none;
+    }
+    return at(s, k) == ':' ? str_cut(s, i, k + 1) : none;
+}
+
+static bool is_name_at(const struct task *t, struct str s, size_t i)
+{
+    return (i == 0 || (!is_word_char(s.p[i - 1]) && s.p[i - 1] != '.')) &&
+           at(s, i + t->name.n) == '(';
+}
+
+/* The one stub "def name(...):" of the task.  Two that differ, or one that cannot be taken
+ * as it is, are none. */
+static struct str find_stub(const struct task *t, struct str s, bool *has_stub)
+{
+    struct str found = {"", 0};
+    *has_stub = false;
+    for (size_t i = 0; (i = find_from(s, i, t->name)) != SIZE_MAX; i++) {
+        if (i < 4 || memcmp(s.p + i - 4, "def ", 4) != 0 || !is_name_at(t, s, i)) continue;
+        const struct str sig = signature_at(s, i, t->name.n);
+        if (!sig.n || (*has_stub && !str_eq(sig, found))) {
+            *has_stub = true;
+            return (struct str){"", 0};
+        }
+        *has_stub = true;
+        found = sig;
+    }
+    return found;
+}
+
+/* "a, b": names alone. */
+static bool is_names(struct str s)
+{
+    for (size_t i = 0;;) {
+        const size_t n = word_len(tail(s, i));
+        i = skip(s, i + n, " \t");
+        if (!n || i >= s.n) return n > 0;
+        if (s.p[i] != ',') return false;
+        i = skip(s, i + 1, " \t");
+    }
+}
+
+/* "a function name(a, b)" in a sentence: bare names between the brackets.  Every call in the
+ * text that is no example must be the same. */
+static struct str find_call_form(const struct task *t, struct str s)
+{
+    struct str found = {"", 0};
+    for (size_t i = 0; (i = find_from(s, i, t->name)) != SIZE_MAX; i++) {
+        if (!is_name_at(t, s, i) || call_len(tail(s, i), t->name.n)) continue;
+        const size_t close = bracket_end(s, i + t->name.n);
+        const struct str form = str_cut(s, i, close);
+        if (!close || !is_names(str_cut(s, i + t->name.n + 1, close - 1)) ||
+            (found.n && !str_eq(form, found))) {
+            return (struct str){"", 0};
+        }
+        found = form;
+    }
+    return found;
+}
+
+static void read_signature(struct task *t, struct str s)
+{
+    bool has_stub;
+    struct str sig = find_stub(t, s, &has_stub);
+    const bool is_form = !has_stub;
+    if (is_form) sig = find_call_form(t, s);
+    if (!sig.n) return;
+    const int n = snprintf(t->sig_text, sizeof t->sig_text, "def %.*s%s", (int)sig.n, sig.p,
+                           is_form ? ":" : "");
+    if (n < 0 || (size_t)n >= sizeof t->sig_text) return;
+    t->signature = (struct str){t->sig_text, (size_t)n};
+    t->is_stub = has_stub;
+}
+
 void task_read(struct task *t, struct str text, const char *entry_point)
 {
     *t = (struct task){0};
@@ -386,6 +537,7 @@ void task_read(struct task *t, struct str text, const char *entry_point)
     t->wants_code = t->name.n > 0 || mentions_code(text);
     if (t->name.n) read_examples(t, text);
     if (t->name.n) read_pairs(t, text);
+    if (t->name.n) read_signature(t, text);
 }
 
 /* ---- code of an answer ---- */

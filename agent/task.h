@@ -5,7 +5,7 @@
 
 #include "engine/base/str.h"
 
-enum { TASK_MAX_EXAMPLES = 16, TASK_MADE_BYTES = 4096 };
+enum { TASK_MAX_EXAMPLES = 16, TASK_MADE_BYTES = 4096, TASK_SIGNATURE_BYTES = 256 };
 
 /* f(1, [2]) -> 3: both sides are literals, so that trying it is safe and sure. */
 struct task_example {
@@ -13,12 +13,15 @@ struct task_example {
 };
 
 struct task {
-    struct str name; /* of the function asked for; n = 0: not known; borrowed */
-    bool wants_code; /* the answer is code, not prose                         */
+    struct str name;      /* of the function asked for; n = 0: not known; borrowed */
+    bool wants_code;      /* the answer is code, not prose                         */
+    struct str signature; /* "def f(a, b: int) -> str:", of sig_text; n = 0: none, or not one */
+    bool is_stub;         /* it stands in the task like that; else made of "f(a, b)" */
     struct task_example example[TASK_MAX_EXAMPLES];
     size_t n_examples;
     char made[TASK_MADE_BYTES]; /* calls that do not stand in the task as such */
     size_t n_made;
+    char sig_text[TASK_SIGNATURE_BYTES];
 };
 
 /* entry_point (may be NULL) overrides the name found in the text.  Examples are

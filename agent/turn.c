@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { MAX_BLANK_TOKENS = 24, SOFT_CLOSE_TOKENS = 128, LOOP_CHECK_TOKENS = 32 };
+enum { N_TOP = FORK_ALTS + 1 };
 enum { DRAWS_PER_TOKEN = 2 }; /* rng_u32s behind one key of session_decode */
 static const uint64_t DRAWS_PER_TURN = (uint64_t)1 << 32;
 
@@ -27,6 +28,7 @@ static enum turn_end turn_end_of(const char *name)
 void turn_release(struct turn *t)
 {
     stream_release(&t->stream);
+    forks_release(&t->forks);
 }
 
 /* Append template tokens in the middle of the turn. */
@@ -78,9 +80,15 @@ static bool is_time_to_close(const struct protocol *p, int budget)
 static bool take_burst(struct turn *t,
                        const struct turn_args *a,
                        struct protocol *p,
-                       const struct burst *b)
+                       const struct burst *b,
+                       const struct token_prob *top)
 {
+    const size_t at = (size_t)(session_n_tokens(a->session) - t->n_start - b->n);
     for (int i = 0; i < b->n; i++) {
+        if (top) {
+            forks_add(&t->forks, at + (size_t)i, b->ids[i], b->logprob[i],
+                      top + (size_t)i * N_TOP);
+        }
         t->n_tokens++;
         a->budget->n_tokens++;
         if (engine_is_stop(a->ids->g, b->ids[i])) {
@@ -156,6 +164,7 @@ static enum status tell(struct turn *t,
         protocol_step(p, x->ids[i]);
         if (was_thinking && p->phase != PROTOCOL_THINK) (void)is_spent_plan(t, a);
     }
+    if (a->keeps_forks) forks_of_json(&t->forks, x->forks);
     t->n_tokens = x->n_tokens;
     a->budget->n_tokens += x->n_tokens;
     a->rng->state = x->rng;
@@ -187,6 +196,7 @@ static enum status step(struct turn *t,
                         struct err *e)
 {
     struct burst b;
+    struct token_prob top[BURST_MAX * N_TOP];
     *is_over = true;
     t->end = TURN_BUDGET;
     t->spent = budget_spent(a->budget);
@@ -218,6 +228,8 @@ static enum status step(struct turn *t,
         .rng = &rng,
         .mask = protocol_mask,
         .mask_ctx = p,
+        .n_top = a->keeps_forks ? N_TOP : 0,
+        .top = a->keeps_forks ? top : NULL,
         .n_prompt = t->n_start,
         .max_tokens = budget_tokens(a->budget, burst_limit(t, a, p, room)),
         .ends = ends,
@@ -226,7 +238,7 @@ static enum status step(struct turn *t,
     const bool was_thinking = p->phase == PROTOCOL_THINK;
     const enum status st = session_decode(a->session, &d, &b, e);
     if (st) return st;
-    *is_over = take_burst(t, a, p, &b);
+    *is_over = take_burst(t, a, p, &b, d.top);
     if (a->token) a->token(a->sink_ctx, t->n_tokens);
     if (was_thinking && p->phase != PROTOCOL_THINK && is_spent_plan(t, a)) {
         t->end = TURN_REPEAT;
@@ -254,12 +266,15 @@ enum status turn_run(struct turn *out, const struct turn_args *a, struct err *e)
                   a->is_thinking  ? PROTOCOL_THINK
                   : a->opening->n ? PROTOCOL_OPEN
                                   : PROTOCOL_TEXT,
-                  a->may_call, a->opening, a->name);
+                  a->may_call, a->opening, a->line);
     stream_init(&t.stream, a->is_thinking, a->tools);
     t.stream.sink = a->sink;
     t.stream.sink_ctx = a->sink_ctx;
     const bool is_compared = a->recorded && recording_is_replay(a->recording);
-    if (a->recorded && !is_compared) st = tell(&t, a, &p, &is_over, e);
+    if (a->recorded && !is_compared)
+        st = tell(&t, a, &p, &is_over, e);
+    else if (a->start)
+        st = append_ids(&t, a, &p, a->start->p, a->start->n, e);
     while (!is_over && !st) {
         st = step(&t, a, &p, &is_over, e);
         if (!st && is_compared) compare(&t, a, &is_over);

@@ -11,6 +11,7 @@
 #define QA_AGENT_TURN_H
 
 #include "agent/budget.h"
+#include "agent/paths.h"
 #include "agent/protocol.h"
 #include "agent/recording.h"
 #include "agent/stream.h"
@@ -22,15 +23,17 @@ struct turn_args {
     struct budget *budget; /* tokens are counted here                                 */
     struct rng *rng;       /* moved on by the same distance each turn                       */
     struct sampling think, text;
-    const struct tried *tried;   /* plans that failed; NULL: none. See TURN_REPEAT      */
-    struct sampling again;       /* of the text, when the plan is one whose code failed */
-    bool is_thinking;            /* the prompt left <think> open                        */
-    bool may_call;               /* false on an answer step                             */
-    const struct ids *opening;   /* after </think>, or at once when not thinking        */
-    const struct ids *name;      /* forced after the first "def"; NULL: none            */
-    int think_tokens;            /* thinking is closed by then; soft close a bit earlier */
-    int64_t max_tokens;          /* of this turn                                        */
-    struct recording *recording; /* NULL: none                                */
+    const struct tried *tried;        /* plans that failed; NULL: none. See TURN_REPEAT      */
+    struct sampling again;            /* of the text, when the plan is one whose code failed */
+    const struct ids *start;          /* how the turn begins: appended; NULL: freely         */
+    bool keeps_forks;                 /* turn.forks is wanted                                */
+    bool is_thinking;                 /* the prompt left <think> open                        */
+    bool may_call;                    /* false on an answer step                             */
+    const struct ids *opening;        /* after </think>, or at once when not thinking        */
+    const struct protocol_line *line; /* the asked signature; NULL: none                */
+    int think_tokens;                 /* thinking is closed by then; soft close a bit earlier */
+    int64_t max_tokens;               /* of this turn                                        */
+    struct recording *recording;      /* NULL: none                                */
     const struct recorded_turn *recorded; /* what the turn said before; NULL: it is new */
     const json_t *tools;
     stream_fn *sink;
@@ -52,12 +55,13 @@ struct turn {
     struct stream stream; /* finished; owned                                        */
     enum turn_end end;
     enum budget_end spent;
-    bool has_turn_end; /* <|im_end|> is in the session                               */
-    bool is_again;     /* the plan failed once by its code: text is sampled       */
-    bool was_closed;   /* thinking was closed for the model                          */
-    struct rng rng;    /* as it was at the beginning                                   */
-    int64_t n_start;   /* where the turn began in the session                        */
-    int64_t n_tokens;  /* generated                                                  */
+    bool has_turn_end;  /* <|im_end|> is in the session                               */
+    bool is_again;      /* the plan failed once by its code: text is sampled       */
+    bool was_closed;    /* thinking was closed for the model                          */
+    struct rng rng;     /* as it was at the beginning                                   */
+    int64_t n_start;    /* where the turn began in the session                        */
+    int64_t n_tokens;   /* generated                                                  */
+    struct forks forks; /* of what was generated; owned */
 };
 enum status turn_run(struct turn *out, const struct turn_args *a, struct err *e) MUST_USE;
 void turn_release(struct turn *t);

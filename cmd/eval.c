@@ -30,6 +30,7 @@ enum {
     KEY_ANSWERS,
     KEY_JSON,
     KEY_RETRY,
+    KEY_SIGNATURE,
     KEY_LEVEL,
     KEY_PYTHON,
     KEY_MERGE,
@@ -50,6 +51,7 @@ struct opts {
     int64_t limit, max_tokens;
     double timeout_s, test_timeout_s;
     enum agent_retry retry;
+    bool keeps_signature;
     bool want_resume, want_json, want_merge, want_compare;
     struct sandbox_opts sandbox;
 };
@@ -73,7 +75,8 @@ static const struct argp_option OPTIONS[] = {
     {"merge",            KEY_MERGE,        0,         0, "join the folders of all shards into --out DIR", 0},
     {"compare",          KEY_COMPARE,      0,         0, "compare two runs in pairs: folders A and B", 0},
     {"json",             KEY_JSON,         0,         0, "events on standard output, one JSON object a line", 0},
-    {"retry",            KEY_RETRY,        "POLICY",  0, "after a failure: auto (default), repair, fresh, lesson", 0},
+    {"retry",            KEY_RETRY,        "POLICY",  0, "after a failure: auto (default), repair, fresh, lesson, branch", 0},
+    {"signature",        KEY_SIGNATURE,    "on|off",  0, "a function whose signature the task gives gets exactly that one (default on)", 0},
     {"level",            KEY_LEVEL,        "NAME",    0, "jail: auto, full, user, seccomp", 0},
     {"python",           KEY_PYTHON,       "PROGRAM", 0, "the interpreter (default: python3)", 0},
     {0},
@@ -155,9 +158,12 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case KEY_JSON: o->want_json = true; break;
     case KEY_RETRY:
         if (!agent_retry_of(arg, &o->retry)) {
-            opt_fail("no retry policy '%s'; policies are auto, repair, fresh, lesson", arg);
+            opt_fail("no retry policy '%s'; policies are auto, repair, fresh, lesson, "
+                     "branch",
+                     arg);
         }
         break;
+    case KEY_SIGNATURE: o->keeps_signature = opt_on_off("signature", arg); break;
     case KEY_LEVEL:
         if (!sandbox_level_of(arg, &o->sandbox.level)) {
             opt_fail("no jail level '%s'; levels are auto, full, user, seccomp", arg);
@@ -244,6 +250,7 @@ static json_t *settings_of(const struct opts *o,
     set_text(s, "suite", o->suite);
     set_text(s, "mode", MODES[o->mode]);
     set_text(s, "retry", agent_retry_name(o->retry));
+    json_object_set_new(s, "signature", json_boolean(o->keeps_signature));
     set_text(s, "data_sha256", scorer->data_sha256);
     set_text(s, "model_sha256", model_sha256);
     set_text(s, "prompts_sha256", prompts);
@@ -399,6 +406,7 @@ static void open_agentic(struct eval *v, int i)
     a->sandbox = v->box;
     a->limits = limits_of(o);
     a->retry = o->retry;
+    a->keeps_signature = o->keeps_signature;
     a->sink = (struct agent_sink){eval_view_agent, &v->view.job[i]};
     a->stop = &cmd_stop;
 }
@@ -506,6 +514,7 @@ static int run(struct eval *v)
 int eval_main(int argc, char **argv)
 {
     struct opts o = {.model = model_opts_default(),
+                     .keeps_signature = true,
                      .max_iter = 5,
                      .n_samples = 1,
                      .n_jobs = 1,

@@ -88,6 +88,15 @@ bool opt_seconds(const char *text, double *out)
     return with_unit(text, UNITS, out);
 }
 
+bool opt_on_off(const char *option, const char *text)
+{
+    const bool is_on = strcmp(text, "on") == 0;
+    if (!is_on && strcmp(text, "off") != 0) {
+        opt_fail("option '--%s' takes on or off, not '%s'", option, text);
+    }
+    return is_on;
+}
+
 int64_t opt_int_arg(const char *option, const char *text, int64_t lo, int64_t hi)
 {
     int64_t v;

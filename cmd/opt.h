@@ -56,6 +56,7 @@ int64_t opt_int_arg(const char *option, const char *text, int64_t lo, int64_t hi
 double opt_float_arg(const char *option, const char *text, double lo, double hi);
 double opt_seconds_arg(const char *option, const char *text);
 uint64_t opt_bytes_arg(const char *option, const char *text);
+bool opt_on_off(const char *option, const char *text);
 
 /* Colour and cursor movement are welcome on this descriptor: a terminal, not
  * TERM=dumb, NO_COLOR unset. */

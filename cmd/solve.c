@@ -29,6 +29,7 @@ enum {
     KEY_RESUME,
     KEY_CANDIDATES,
     KEY_RETRY,
+    KEY_SIGNATURE,
     KEY_LEVEL,
     KEY_PYTHON,
     KEY_QUIET,
@@ -40,6 +41,7 @@ struct solve_opts {
     const char *file, *answer, *session;
     struct agent_limits limits;
     enum agent_retry retry;
+    bool keeps_signature;
     struct sandbox_opts sandbox;
     bool want_json, want_resume, is_quiet, has_no_session;
     bool has_max_iter, has_timeout, has_max_tokens; /* the user gave it */
@@ -59,7 +61,8 @@ static const struct argp_option OPTIONS[] = {
     {"quiet",      KEY_QUIET,      0,         0, "no progress, only the answer and errors", 0},
     {"resume",     KEY_RESUME,     0,         0, "go on with the last run in --session FILE, which was interrupted", 0},
     {"candidates", KEY_CANDIDATES, "K",       0, "K whole attempts; the answer is what most of those that pass agree on (default 1)", 0},
-    {"retry",      KEY_RETRY,      "POLICY",  0, "after a failure: auto (default), repair, fresh, lesson", 0},
+    {"retry",      KEY_RETRY,      "POLICY",  0, "after a failure: auto (default), repair, fresh, lesson, branch", 0},
+    {"signature",  KEY_SIGNATURE,  "on|off",  0, "a function whose signature the task gives gets exactly that one (default on)", 0},
     {"level",      KEY_LEVEL,      "NAME",    0, "jail: auto, full, user, seccomp", 0},
     {"python",     KEY_PYTHON,     "PROGRAM", 0, "the interpreter (default: python3)", 0},
     {0},
@@ -92,9 +95,10 @@ static error_t option(int key, char *arg, struct argp_state *state)
     case KEY_CANDIDATES: o->n_candidates = (int)opt_int_arg("candidates", arg, 1, 64); break;
     case KEY_RETRY:
         if (!agent_retry_of(arg, &o->retry)) {
-            opt_fail("--retry %s: auto, repair, fresh or lesson", arg);
+            opt_fail("--retry %s: auto, repair, fresh, lesson or branch", arg);
         }
         break;
+    case KEY_SIGNATURE: o->keeps_signature = opt_on_off("signature", arg); break;
     case KEY_LEVEL:
         if (!sandbox_level_of(arg, &o->sandbox.level)) {
             opt_fail("--level %s: auto, full, user or seccomp", arg);
@@ -343,6 +347,7 @@ static struct agent_opts agent_opts_of(const struct solve_opts *o, const char *l
     a.limits = o->limits;
     a.limits.think_tokens = o->model.think_tokens;
     a.retry = o->retry;
+    a.keeps_signature = o->keeps_signature;
     a.n_candidates = o->n_candidates;
     a.session_path = *log ? log : NULL;
     a.stop = &cmd_stop;
@@ -420,7 +425,9 @@ int solve_main(int argc, char **argv)
                                 MODEL_CHILDREN,
                                 NULL,
                                 NULL};
-    struct solve_opts o = {.model = model_opts_default(), .limits = agent_limits_default()};
+    struct solve_opts o = {.model = model_opts_default(),
+                           .limits = agent_limits_default(),
+                           .keeps_signature = true};
     struct engine *engine = NULL;
     struct sandbox *sandbox = NULL;
     struct recording *rec = NULL;

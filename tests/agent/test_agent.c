@@ -160,12 +160,14 @@ static void thinking_and_code_are_sampled_with_different_settings(void **fixture
     release(p);
 }
 
-static void a_tiny_model_begins_greedy_and_samples_after_a_failure(void **fixture)
+static void a_tiny_model_begins_greedy_and_samples_when_it_thinks_afresh(void **fixture)
 {
     PLAY({"plan\n</think>\n\n" CALL("def(x):\n    return x + 2"), false},
          {"another\n</think>\n\n" CALL("def(x):\n    return 2 * x"), false},
          {"ok" OPENED("def(x):\n    return 2 * x"), false});
     p->tape.n_params = 5000000;
+    p->opts.retry = AGENT_RETRY_FRESH;
+    p->opts.keeps_signature = false;
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
     assert_true(p->seen.temp[0] <= 0);
@@ -188,6 +190,8 @@ static void a_plan_that_failed_is_not_tried_again(void **fixture)
          {"another\n</think>\n\n" CALL("def(x):\n    return 2 * x"), false},
          {"ok" OPENED("def(x):\n    return 2 * x"), false});
     p->tape.n_params = 5000000;
+    p->opts.retry = AGENT_RETRY_FRESH;
+    p->opts.keeps_signature = false;
     play(p, TASK);
     ends(p, AGENT_ANSWERED, GOOD);
     assert_int_equal(p->result.n_tool_calls, 2);
@@ -215,6 +219,7 @@ static void a_tiny_model_cannot_miscopy_the_asked_name(void **fixture)
              {"b" OPENED("def(x):\n    return 2 * x"), false});
         p->tape.n_burst = n;
         p->tape.n_params = 5000000;
+        p->opts.keeps_signature = false;
         play(p, TASK);
         ends(p, AGENT_ANSWERED, GOOD);
         has(p, p->session, "import re\ndef double(x):");
@@ -656,7 +661,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(thinking_is_closed_at_the_end_of_a_sentence_before_its_budget),
         cmocka_unit_test(thinking_in_circles_is_closed),
         cmocka_unit_test(thinking_and_code_are_sampled_with_different_settings),
-        cmocka_unit_test(a_tiny_model_begins_greedy_and_samples_after_a_failure),
+        cmocka_unit_test(a_tiny_model_begins_greedy_and_samples_when_it_thinks_afresh),
         cmocka_unit_test(a_plan_that_failed_is_not_tried_again),
         cmocka_unit_test(without_thinking_the_frame_is_the_templates),
         cmocka_unit_test(a_tiny_model_cannot_miscopy_the_asked_name),

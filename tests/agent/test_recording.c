@@ -113,6 +113,57 @@ static void a_run_broken_off_anywhere_ends_as_if_it_had_not_been(void **fixture)
     free(session);
 }
 
+/* A tiny model's ways: the log has what was in doubt, so that a run taken up again chooses
+ * the way that it would have chosen. */
+static void a_run_that_branches_goes_on_by_the_same_ways(void **fixture)
+{
+    static const struct fake_turn turns[] = {
+        {"add it\n</think>" CALL("def    return x + 2"), false},
+        {"ul it\n</think>" CALL("def    return 3 * x"),  false},
+        {"ub it\n</think>" CALL("def    return 2 * x"),  false},
+        {"ok" OPENED("def    return 2 * x"),             false},
+    };
+    static const struct fake_doubt doubts[] = {
+        {0, 0, 'm', 1},
+        {0, 1, 's', 2},
+    };
+    struct play *p = &the_play;
+    struct recording *rec;
+    struct err e = {0};
+    size_t n;
+    init(p, turns, COUNT(turns));
+    p->tape.n_params = 5000000;
+    p->tape.doubts = doubts;
+    p->tape.n_doubts = COUNT(doubts);
+    p->opts.session_path = path;
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    char *session = strdup(p->session);
+    release(p);
+    char *log = read_log(&n);
+    size_t n_cuts = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (log[i] != '\n') continue;
+        const size_t told = count(log, i + 1, "\"type\":\"turn\"");
+        if (told == 0) continue;
+        write_log(log, i + 1);
+        if (recording_open(&rec, path, RECORDING_RESUME, &e)) fail_msg("%s", e.text);
+        init(p, turns + told, COUNT(turns) - told);
+        p->tape.n_params = 5000000;
+        recording_settings(rec, &p->opts);
+        p->opts.recording = rec;
+        play(p, TASK);
+        ends(p, AGENT_ANSWERED, GOOD);
+        assert_string_equal(p->session, session);
+        release(p);
+        recording_close(rec);
+        n_cuts++;
+    }
+    assert_true(n_cuts > 10);
+    free(log);
+    free(session);
+}
+
 static void a_replay_runs_no_program_and_finds_no_difference(void **fixture)
 {
     struct play *p = &the_play;
@@ -264,6 +315,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_run_broken_off_anywhere_ends_as_if_it_had_not_been,
                                         make_path, remove_path),
+        cmocka_unit_test_setup_teardown(a_run_that_branches_goes_on_by_the_same_ways, make_path,
+                                        remove_path),
         cmocka_unit_test_setup_teardown(a_replay_runs_no_program_and_finds_no_difference,
                                         make_path, remove_path),
         cmocka_unit_test_setup_teardown(a_replay_names_the_first_token_that_differs, make_path,

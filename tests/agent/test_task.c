@@ -178,10 +178,49 @@ static void definitions_are_seen_at_the_left_margin_only(void **fixture)
     assert_true(task_defines(STR("def anything(): pass"), STR("")));
 }
 
+static void a_signature_is_taken_from_one_stub_or_from_a_call_of_names(void **fixture)
+{
+    static const struct {
+        const char *text, *name, *want;
+        bool is_stub;
+    } cases[] = {
+        {"def f(a, b):\n    \"\"\"...\"\"\"",                                   "f", "def f(a, b):",    true },
+        {"```python\ndef f(a: list[int], *, b=(1, 2)) -> dict[str, int]:\n```", "f",
+         "def f(a: list[int], *, b=(1, 2)) -> dict[str, int]:",                                         true },
+        {"def g(x): ...\ndef f(y): ...",                                        "f", "def f(y):",       true },
+        {"def f(x):\n...\ndef f(x):",                                           "f", "def f(x):",       true },
+        {"Write a function `f(text, n)`. f('a', 2) gives 'aa'.",                "f", "def f(text, n):", false},
+        {"Write f(s). For f(s) of an empty s return 0.",                        "f", "def f(s):",       false},
+        {"def f(x):\ndef f(x, y):",                                             "f", "",                false}, /* which one? */
+        {"def f(xs: List[int]) -> int:",                                        "f", "",                false}, /* needs an import */
+        {"def f(xs) -> Optional[int]:",                                         "f", "",                false},
+        {"def f(x: 'Node') -> int:",                                            "f", "",                false},
+        {"def f(x=LIMIT):",                                                     "f", "",                false},
+        {"def f(x",                                                             "f", "",                false},
+        {"def f(x,\n      y):",                                                 "f", "",                false},
+        {"def f(x)",                                                            "f", "",                false},
+        {"Write f(x) and f(x, y).",                                             "f", "",                false},
+        {"f(n) = f(n - 1) + 1",                                                 "f", "",                false},
+        {"f(3, x) is 4",                                                        "f", "",                false},
+        {"def ff(x): and my_def f",                                             "f", "",                false},
+        {"f(1) -> 2",                                                           "f", "",                false},
+        {"def f():",                                                            "f", "def f():",        true },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        read_task(cases[i].text, cases[i].name);
+        if (!str_eq(the_task.signature, str_of(cases[i].want)) ||
+            (the_task.signature.n && the_task.is_stub != cases[i].is_stub)) {
+            fail_msg("'%.*s' in: %s", (int)the_task.signature.n, the_task.signature.p,
+                     cases[i].text);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_name_is_found_however_the_task_is_written),
+        cmocka_unit_test(a_signature_is_taken_from_one_stub_or_from_a_call_of_names),
         cmocka_unit_test(examples_are_read_in_every_usual_form),
         cmocka_unit_test(examples_hold_any_literal),
         cmocka_unit_test(input_and_output_lines_make_a_call),

@@ -389,6 +389,12 @@ static void fill_logits(struct session *s, int32_t want)
     s->logits['\n'] = 2;
     s->logits[ID_END] = 3;
     s->logits[want] = 20;
+    const struct fake_tape *t = &s->g->tape;
+    for (size_t i = 0; i < t->n_doubts; i++) {
+        const struct fake_doubt *d = &t->doubts[i];
+        if (d->turn == s->i_turn && d->at + 1 == s->pos)
+            s->logits[(unsigned char)d->second] = 20 - d->behind;
+    }
 }
 
 static int32_t pick(struct session *s, const struct decode_args *a, const struct burst *b)
@@ -424,6 +430,26 @@ static void keep_pace(struct session *s, int n, double start_s)
     s->stats.decode_s += clock_now_s() - start_s;
 }
 
+/* The likeliest, best first, as the real one reports them. */
+static void report_top(const struct session *s, int n_top, struct token_prob *top)
+{
+    double sum = 0;
+    for (int32_t i = 0; i < N_VOCAB; i++) {
+        sum += exp((double)s->logits[i]);
+    }
+    for (int k = 0; k < n_top; k++) {
+        top[k] = (struct token_prob){.id = -1};
+        for (int32_t i = 0; i < N_VOCAB; i++) {
+            bool is_taken = !(s->logits[i] > -INFINITY);
+            for (int j = 0; j < k; j++) {
+                is_taken |= top[j].id == i;
+            }
+            if (is_taken || (top[k].id >= 0 && s->logits[top[k].id] >= s->logits[i])) continue;
+            top[k] = (struct token_prob){i, (float)((double)s->logits[i] - log(sum))};
+        }
+    }
+}
+
 enum status session_decode(struct session *s,
                            const struct decode_args *a,
                            struct burst *out,
@@ -439,6 +465,7 @@ enum status session_decode(struct session *s,
     while (b.n < n && (int64_t)s->ids.n < s->cap) {
         fill_logits(s, next_of_tape(s));
         const int32_t id = pick(s, a, &b);
+        if (a->n_top) report_top(s, a->n_top, a->top + b.n * a->n_top);
         b.ids[b.n++] = id;
         if (ids_add(&s->ids, &id, 1, e)) return QA_E_NOMEM;
         g->log->temp[g->log->n_decoded++ % COUNT(g->log->temp)] = a->sampling->temp;

@@ -16,9 +16,19 @@ struct fake_turn {
     bool is_endless;  /* says it again and again                                    */
 };
 
+/* At token `at` of turn `turn` of the tape the model is in doubt: `second` comes next, less
+ * likely by a factor of exp(behind). */
+struct fake_doubt {
+    size_t turn, at;
+    char second;
+    float behind;
+};
+
 struct fake_tape {
     const struct fake_turn *turns;
     size_t n_turns;
+    const struct fake_doubt *doubts;
+    size_t n_doubts;
     int n_burst;       /* tokens a burst; 0: 1                                     */
     int n_ctx;         /* 0: 65536                                                 */
     uint64_t n_params; /* 0: 4,000 M                                               */
