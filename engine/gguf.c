@@ -459,7 +459,7 @@ static enum status part_path(const struct gguf *g,
     str_buf_init(out, 8192);
     str_buf_addf(out, "%.*s-%05d-of-%05d.gguf", (int)(path.n - strlen(suffix)), path.p, i + 1,
                  n);
-    return str_buf_check(out, "file name", e);
+    return str_buf_check(out, "the name of a part", e);
 }
 
 static enum status open_other_part(struct gguf *g, int i, int n, struct err *e)

@@ -91,7 +91,9 @@ static enum status raw_check(const struct engine *g,
     if ((out->mtp || out->mtp_hidden) && !g->info.has_draft) {
         return err_set(e, QA_E_USAGE, "the model has no draft layer");
     }
-    if (step == 0 || n > INT32_MAX) return err_set(e, QA_E_USAGE, "step of %zu tokens", step);
+    if (step == 0) return err_set(e, QA_E_USAGE, "cannot read 0 tokens a step: 1 or more");
+    if (n > INT32_MAX)
+        return err_set(e, QA_E_USAGE, "cannot hold %zu tokens: 1 to %d", n, INT32_MAX);
     for (size_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= g->m->d.n_vocab) {
             return err_set(e, QA_E_USAGE, "token %d at %zu is not in the vocabulary", ids[i],

@@ -102,9 +102,8 @@ void session_close(struct session *s)
 static enum status check_opts(const struct session_opts *o, struct err *e)
 {
     if (o->cap_tokens < 1 || o->cap_tokens > INT32_MAX) {
-        return err_set(e, QA_E_USAGE,
-                       "session of %lld tokens: must be at least 1 and fit 31 bits",
-                       (long long)o->cap_tokens);
+        return err_set(e, QA_E_USAGE, "cannot hold %lld tokens: 1 to %d",
+                       (long long)o->cap_tokens, INT32_MAX);
     }
     if (o->n_draft < 0 || o->n_draft > DRAFT_MAX) {
         return err_set(e, QA_E_USAGE, "cannot draft %d tokens: 0 to %d", o->n_draft, DRAFT_MAX);
@@ -116,7 +115,10 @@ static enum status check_opts(const struct session_opts *o, struct err *e)
         return err_set(e, QA_E_USAGE, "cannot keep %d automatic marks: 0 to %d", o->n_auto,
                        AUTO_MAX);
     }
-    if (o->step_tokens < 0) return err_set(e, QA_E_USAGE, "step of %d tokens", o->step_tokens);
+    if (o->step_tokens < 0) {
+        return err_set(e, QA_E_USAGE, "cannot read %d tokens a step: 0 or more",
+                       o->step_tokens);
+    }
     return QA_OK;
 }
 

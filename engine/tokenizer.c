@@ -10,7 +10,7 @@
 enum { SHORT_PIECE = 24 };
 enum { NO_ID = -1 };
 /* Each place of a text is compared with all added tokens that begin like it. */
-enum { MAX_TOKENS = 1 << 20, MAX_MERGES = 1 << 22, MAX_ADDED = 4096 };
+enum { MAX_TOKENS = 1 << 20, MAX_MERGES = 1 << 22, MAX_ADDED = 4096, MAX_WORD = 1 << 24 };
 
 struct merge {
     int32_t left, right; /* left < 0: free slot */
@@ -505,7 +505,8 @@ static void consider(const struct tokenizer *t, struct work *w, int32_t at)
 static enum status reserve(struct work *w, size_t n, struct err *e)
 {
     if (n <= w->cap) return QA_OK;
-    if (n > INT32_MAX / 4) return err_set(e, QA_E_LIMIT, "a word of %zu bytes", n);
+    if (n > MAX_WORD)
+        return err_set(e, QA_E_LIMIT, "a word of %zu bytes, at most %d are read", n, MAX_WORD);
     free(w->node);
     free(w->heap);
     w->cap = 0;

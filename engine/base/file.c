@@ -66,15 +66,12 @@ void file_map_close(struct file_map *m)
 static enum status image_reserve(struct file_image *m, struct err *e)
 {
     enum { HUGE_BYTES = 2 << 20 };
-    size_t n;
-    if (!size_add_ok(m->n, 2 * (size_t)HUGE_BYTES, &n)) {
-        return err_set(e, QA_E_NOMEM, "'%s' is too large for memory", m->path);
-    }
-    n = n / HUGE_BYTES * HUGE_BYTES; /* one of the two is for the alignment */
+    /* One of the two is for the alignment; no file has so many bytes that they overflow. */
+    const size_t n = (m->n + 2 * (size_t)HUGE_BYTES) / HUGE_BYTES * HUGE_BYTES;
     void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                    -1, 0);
     if (p == MAP_FAILED) {
-        return err_errno(e, QA_E_NOMEM, errno, "no memory for the %zu bytes of '%s'", m->n,
+        return err_errno(e, QA_E_NOMEM, errno, "cannot hold the %zu bytes of '%s'", m->n,
                          m->path);
     }
     m->base = p;

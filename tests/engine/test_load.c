@@ -1,5 +1,6 @@
 /* test_load.c - weights are read whole and at their places, by large blocks past the
  * cache or plainly; a file that shrinks, and a wish to stop, end it with a status. */
+#include "engine/base/file.h"
 #include "engine/load.h"
 
 #include <errno.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -111,6 +114,17 @@ ssize_t preadv2(int fd, const struct iovec *v, int n, off_t at, int flags)
     if (bad_byte < 0) return syscall(SYS_preadv2, fd, v, n, at, 0L, flags);
     errno = EAGAIN; /* not cached, so that every byte comes through pread() */
     return -1;
+}
+
+static bool is_mmap_bad;
+
+void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
+{
+    if (is_mmap_bad) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, at, n, prot, flags, fd, offset);
 }
 
 struct told {
@@ -230,6 +244,30 @@ static void a_disk_that_cannot_read_is_an_error_with_its_place(void **state)
     }
 }
 
+static void a_file_that_cannot_be_mapped_or_held_is_an_error(void **state)
+{
+    for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
+        const struct file f = make_file(64);
+        struct file_image image;
+        struct err e = {0};
+        char want[200];
+        is_mmap_bad = true;
+        const enum status st = file_image_open(&image, f.path, is_mapped, &e);
+        is_mmap_bad = false;
+        assert_int_equal(st, is_mapped ? QA_E_IO : QA_E_NOMEM);
+        struct stat info;
+        assert_int_equal(stat(f.path, &info), 0);
+        if (is_mapped)
+            snprintf(want, sizeof want, "cannot map '%s': cannot allocate memory", f.path);
+        else
+            snprintf(want, sizeof want,
+                     "cannot hold the %zu bytes of '%s': cannot allocate memory",
+                     (size_t)info.st_size, f.path);
+        assert_string_equal(e.text, want);
+        unlink(f.path);
+    }
+}
+
 static void another_file_at_its_path_is_not_read(void **state)
 {
     const struct file f = make_file(1), other = make_file(16);
@@ -268,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_small_file_and_a_mapped_one_are_there_too),
         cmocka_unit_test(a_file_that_shrinks_meanwhile_is_an_error_with_its_place),
         cmocka_unit_test(a_disk_that_cannot_read_is_an_error_with_its_place),
+        cmocka_unit_test(a_file_that_cannot_be_mapped_or_held_is_an_error),
         cmocka_unit_test(another_file_at_its_path_is_not_read),
         cmocka_unit_test(a_wish_to_stop_is_heard),
     };

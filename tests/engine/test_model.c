@@ -381,6 +381,24 @@ static void wrong_wishes_are_refused_in_one_line(void **state)
     assert_null(g);
 }
 
+static void a_word_without_end_is_refused(void **state)
+{
+    (void)state;
+    enum { N = (1 << 24) + 1 };
+    struct engine *g = mini_open(MINI_DENSE, "ref", KV_F16);
+    struct ids ids = {0};
+    struct err e = {0};
+    char *word = malloc(N);
+    assert_non_null(word);
+    memset(word, 'a', N);
+    assert_int_equal(engine_encode(g, (struct str){word, N}, SPECIAL_PARSE, &ids, &e),
+                     QA_E_LIMIT);
+    assert_string_equal(e.text, "a word of 16777217 bytes, at most 16777216 are read");
+    free(word);
+    ids_release(&ids);
+    engine_close(g);
+}
+
 /* ---- what opens ------------------------------------------------------------- */
 
 static void facts_are_exact(void **state)
@@ -657,6 +675,7 @@ int main(void)
         cmocka_unit_test(other_architectures_are_refused),
         cmocka_unit_test(missing_unknown_and_misshapen_tensors_are_named),
         cmocka_unit_test(wrong_wishes_are_refused_in_one_line),
+        cmocka_unit_test(a_word_without_end_is_refused),
         cmocka_unit_test(facts_are_exact),
         cmocka_unit_test(a_tied_head_is_read_as_a_whole),
         cmocka_unit_test(the_draft_layer_can_be_left_out),

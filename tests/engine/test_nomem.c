@@ -1,6 +1,8 @@
 /* test_nomem.c - memory that runs out anywhere is a status with one line, and costs
  * nothing of what was there before: each allocation of each step fails once. */
+#include "engine/base/file.h"
 #include "engine/engine.h"
+#include "engine/gguf.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -98,9 +100,48 @@ static enum status open_compressed(struct world *w, struct err *e)
     return engine_open(&w->g, &o, e);
 }
 
+static void put(FILE *f, const char *key, uint64_t n, const void *value, size_t n_value)
+{
+    assert_int_equal(fwrite(&n, 8, 1, f), 1);
+    assert_int_equal(fwrite(key, 1, n, f), n);
+    assert_int_equal(fwrite(value, 1, n_value, f), n_value);
+}
+
+/* Part i of two: its number, their count, one tensor of 4 bytes. */
+static void write_part(const char *path, int i)
+{
+    static const uint32_t HEAD[6] = {0x46554747, 3, 1, 0, 2, 0};
+    const uint16_t no[] = {GGUF_U16, 0, (uint16_t)i}, count[] = {GGUF_U16, 0, 2};
+    static const uint32_t TENSOR[] = {1, 1, 0, 0, 0, 0}; /* dimensions, size, type, offset */
+    static const char DATA[64] = "";
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(HEAD, sizeof HEAD, 1, f), 1);
+    put(f, "split.no", 8, no, sizeof no);
+    put(f, "split.count", 11, count, sizeof count);
+    put(f, i ? "t1" : "t0", 2, TENSOR, sizeof TENSOR);
+    assert_int_equal(fwrite(DATA, sizeof DATA, 1, f), 1);
+    assert_int_equal(fclose(f), 0);
+}
+
+static enum status write_split(struct world *w, struct err *e)
+{
+    write_part("/tmp/qagent-nomem-00001-of-00002.gguf", 0);
+    write_part("/tmp/qagent-nomem-00002-of-00002.gguf", 1);
+    return QA_OK;
+}
+
+static enum status open_split(struct world *w, struct err *e)
+{
+    struct gguf *g = NULL;
+    const enum status st = gguf_open(&g, "/tmp/qagent-nomem-00001-of-00002.gguf", false, e);
+    gguf_close(g);
+    return st;
+}
+
 static enum status open_session(struct world *w, struct err *e)
 {
-    const struct session_opts o = {.cap_tokens = 700, .n_draft = 3, .n_copy = 3};
+    const struct session_opts o = {.cap_tokens = 700, .n_draft = 8, .n_copy = 8};
     return session_open(&w->s, w->g, &o, e);
 }
 
@@ -143,6 +184,20 @@ static enum status save(struct world *w, struct err *e)
 static enum status load(struct world *w, struct err *e)
 {
     return session_load(w->s, w->path, e);
+}
+
+static enum status read_text(struct world *w, struct err *e)
+{
+    struct str_buf b;
+    str_buf_init(&b, 1 << 20);
+    const enum status st = file_read(&b, "LICENSE", e);
+    str_buf_release(&b);
+    return st;
+}
+
+static enum status make_folder(struct world *w, struct err *e)
+{
+    return file_make_dirs("/tmp", e);
 }
 
 static enum status encode(struct world *w, struct err *e)
@@ -319,6 +374,22 @@ static void opening_a_mapped_model_can_run_out_of_memory(void **state)
                 NULL));
 }
 
+#define SPLIT "cannot read model '/tmp/qagent-nomem-#-of-#.gguf': "
+static void opening_a_split_file_can_run_out_of_memory(void **state)
+{
+    check(STEPS(write_split, NULL), open_split,
+          LINES(SPLIT "out of memory",
+                "cannot open '/tmp/qagent-nomem-#-of-#.gguf': out of memory",
+                SPLIT "no memory for # keys", SPLIT "no memory for # tensors",
+                SPLIT "no memory for # parts", SPLIT "out of memory for the name of a part",
+                SPLIT "cannot open '/tmp/qagent-nomem-#-of-#.gguf': out of memory",
+                SPLIT "part # of #: no memory for # keys",
+                SPLIT "part # of #: no memory for # tensors", NULL),
+          NULL);
+    unlink("/tmp/qagent-nomem-00001-of-00002.gguf");
+    unlink("/tmp/qagent-nomem-00002-of-00002.gguf");
+}
+
 static const char *const SESSION[] = {
     "no memory for a session",          "no memory for a session: # bytes",
     "no memory for passes of # rows",   "no memory for steps of # tokens",
@@ -327,6 +398,12 @@ static const char *const SESSION[] = {
 
 static void opening_a_session_can_run_out_of_memory(void **state)
 {
+    check(STEPS(open_mapped_and_traced, NULL), open_session,
+          LINES("no memory for a session", "no memory for a session: # bytes",
+                "no memory for the reference device's scratch",
+                "no memory for steps of # tokens", "no memory for a session's logits",
+                "no memory for the sampler", "no memory for drafting", NULL),
+          NULL);
     check(STEPS(open_engine, NULL), open_session, SESSION, NULL);
     check(STEPS(open_compressed, NULL), open_session, SESSION, NULL);
 }
@@ -351,8 +428,9 @@ static void marks_and_forks_can_run_out_of_memory(void **state)
           LINES("no memory for a session", "no memory for a session: # bytes",
                 "no memory for passes of # rows", "no memory for steps of # tokens",
                 "no memory for a batch", "no memory for the logits of # rows",
-                "no memory for a session's logits", "no memory for the sampler",
-                "no memory for drafting", "no memory for # tokens", NULL),
+                "no memory for # drafted tokens a step", "no memory for a session's logits",
+                "no memory for the sampler", "no memory for drafting", "no memory for # tokens",
+                NULL),
           NULL);
 }
 
@@ -375,6 +453,16 @@ static void saving_and_loading_can_run_out_of_memory(void **state)
                 "no memory for a session: # bytes",
                 "no memory for the cache: # bytes for tokens # to #", "no memory for a session",
                 NULL),
+          NULL);
+}
+
+static void files_can_run_out_of_memory(void **state)
+{
+    check(STEPS(NULL), read_text,
+          LINES("cannot read 'LICENSE': out of memory",
+                "cannot read 'LICENSE': out of memory for the file", NULL),
+          NULL);
+    check(STEPS(NULL), make_folder, LINES("cannot create folder '/tmp': out of memory", NULL),
           NULL);
 }
 
@@ -401,11 +489,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_a_model_can_run_out_of_memory),
         cmocka_unit_test(opening_a_mapped_model_can_run_out_of_memory),
+        cmocka_unit_test(opening_a_split_file_can_run_out_of_memory),
         cmocka_unit_test(opening_a_session_can_run_out_of_memory),
         cmocka_unit_test(reading_a_prompt_can_run_out_of_memory),
         cmocka_unit_test(marks_and_forks_can_run_out_of_memory),
         cmocka_unit_test(decoding_can_run_out_of_memory),
         cmocka_unit_test(saving_and_loading_can_run_out_of_memory),
+        cmocka_unit_test(files_can_run_out_of_memory),
         cmocka_unit_test(encoding_can_run_out_of_memory),
         cmocka_unit_test(raw_outputs_can_run_out_of_memory),
     };

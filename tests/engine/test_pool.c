@@ -2,6 +2,9 @@
 #include "engine/base/cpu.h"
 #include "engine/base/pool.h"
 
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -48,6 +51,39 @@ static void pool_runs_each_part_once_per_job(void **fixture)
         pool_close(p);
     }
 }
+
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__) /* they have their own */
+static _Atomic int n_can_start = -1;
+
+/* This stands before libc's. */
+int pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*run)(void *), void *ctx)
+{
+    typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    create_fn *create = NULL;
+    *(void **)&create = dlsym(RTLD_NEXT, "pthread_create");
+    if (n_can_start == 0) return EAGAIN;
+    if (n_can_start > 0) n_can_start--;
+    return create(t, a, run, ctx);
+}
+
+static void a_thread_that_cannot_start_is_a_status(void **fixture)
+{
+    struct pool *p = NULL;
+    struct err e = {0};
+    (void)fixture;
+    n_can_start = 1;
+    assert_int_equal(pool_open(&p, 4, &e), QA_E_NOMEM);
+    n_can_start = -1;
+    assert_string_equal(e.text, "cannot start thread 3 of 4: resource temporarily unavailable");
+    assert_null(p);
+}
+#else
+static void a_thread_that_cannot_start_is_a_status(void **fixture)
+{
+    (void)fixture;
+    skip();
+}
+#endif
 
 static void pool_wakes_workers_that_went_to_sleep(void **fixture)
 {
@@ -189,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool_runs_each_part_once_per_job),
+        cmocka_unit_test(a_thread_that_cannot_start_is_a_status),
         cmocka_unit_test(pool_wakes_workers_that_went_to_sleep),
         cmocka_unit_test(pool_waits_for_a_part_that_has_begun),
         cmocka_unit_test(pool_goes_on_without_late_workers),

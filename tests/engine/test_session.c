@@ -98,8 +98,15 @@ static void a_session_refuses_more_than_its_room_and_stays_as_it_was(void **stat
     struct err e = {0};
     OK(session_open(&s, f->g, &o, ok));
     append(s, f->ids, N_PROMPT - 1);
+    char text[100];
     assert_int_equal(session_append(s, f->ids, 2, &e), QA_E_LIMIT);
+    snprintf(text, sizeof text, "context is full: %d and 2 more tokens, room for %d",
+             N_PROMPT - 1, N_PROMPT);
+    assert_string_equal(e.text, text);
     assert_int_equal(session_sync(s, f->ids, N_PROMPT + 1, NULL, &e), QA_E_LIMIT);
+    snprintf(text, sizeof text, "context is full: %d tokens, room for %d", N_PROMPT + 1,
+             N_PROMPT);
+    assert_string_equal(e.text, text);
     assert_int_equal(session_n_tokens(s), N_PROMPT - 1);
     int32_t out[4];
     assert_int_equal(decode_greedy(s, out, 1), 1); /* the last place */
@@ -109,6 +116,8 @@ static void a_session_refuses_more_than_its_room_and_stays_as_it_was(void **stat
     struct burst b;
     const struct decode_args a = {.sampling = &greedy, .rng = &r};
     assert_int_equal(session_decode(s, &a, &b, &e), QA_E_LIMIT);
+    snprintf(text, sizeof text, "context is full: %d tokens", N_PROMPT);
+    assert_string_equal(e.text, text);
     session_close(s);
 }
 
@@ -121,9 +130,11 @@ static void ids_outside_the_vocabulary_are_refused(void **state)
     assert_int_equal(session_append(s, bad, 2, &e), QA_E_USAGE);
     assert_string_equal(e.text, "token 320 at 1 is not in the vocabulary");
     assert_int_equal(session_append(s, negative, 1, &e), QA_E_USAGE);
+    assert_string_equal(e.text, "token -1 at 0 is not in the vocabulary");
     assert_int_equal(session_n_tokens(s), 0);
     assert_null(session_logits(s, &e));
     assert_int_equal(e.code, QA_E_USAGE);
+    assert_string_equal(e.text, "an empty session predicts nothing");
     session_close(s);
 }
 
@@ -189,6 +200,7 @@ static void marks_die_when_rewound_past(void **state)
     session_drop_mark(s, early);
     assert_int_equal(session_rewind(s, early, &e), QA_E_USAGE);
     assert_int_equal(session_rewind(s, -1, &e), QA_E_USAGE);
+    assert_string_equal(e.text, "mark -1 does not exist");
     OK(session_rewind(s, start, ok));
     assert_int_equal(session_n_tokens(s), 0);
     assert_null(session_logits(s, &e));
@@ -205,6 +217,7 @@ static void marks_are_bounded(void **state)
     for (int i = 0; i < MARKS_MAX; i++)
         OK(session_mark(s, &mark, ok));
     assert_int_equal(session_mark(s, &mark, &e), QA_E_LIMIT);
+    assert_string_equal(e.text, "a session holds at most 64 marks");
     session_close(s);
 }
 
@@ -439,19 +452,63 @@ static void a_stop_leaves_a_computed_prefix(void **state)
 static void impossible_sessions_are_refused(void **state)
 {
     struct fixture *f = *state;
-    static const struct session_opts BAD[] = {
-        {.cap_tokens = 0   },
-        { .cap_tokens = 10,      .n_draft = 9},
-        { .cap_tokens = 10,     .n_draft = -1},
-        { .cap_tokens = 10,       .n_copy = 9},
-        { .cap_tokens = 10, .step_tokens = -1}
+    static const struct {
+        struct session_opts o;
+        const char *text;
+    } BAD[] = {
+        {{.cap_tokens = 0},                     "cannot hold 0 tokens: 1 to 2147483647"         },
+        {{.cap_tokens = 1LL << 31},             "cannot hold 2147483648 tokens: 1 to 2147483647"},
+        {{.cap_tokens = 10, .n_draft = 9},      "cannot draft 9 tokens: 0 to 8"                 },
+        {{.cap_tokens = 10, .n_draft = -1},     "cannot draft -1 tokens: 0 to 8"                },
+        {{.cap_tokens = 10, .n_copy = 9},       "cannot copy 9 tokens: 0 to 8"                  },
+        {{.cap_tokens = 10, .n_auto = -1},      "cannot keep -1 automatic marks: 0 to 16"       },
+        {{.cap_tokens = 10, .step_tokens = -1}, "cannot read -1 tokens a step: 0 or more"       },
     };
     struct session *s = NULL;
     struct err e = {0};
     for (size_t i = 0; i < COUNT(BAD); i++) {
-        assert_int_equal(session_open(&s, f->g, &BAD[i], &e), QA_E_USAGE);
+        assert_int_equal(session_open(&s, f->g, &BAD[i].o, &e), QA_E_USAGE);
+        assert_string_equal(e.text, BAD[i].text);
     }
+    struct engine_opts o = engine_opts_default();
+    struct engine *g = NULL;
+    o.model_path = MINI_MOE ".gguf";
+    o.is_text_only = true;
+    OK(engine_open(&g, &o, ok));
+    assert_int_equal(session_open(&s, g, &(struct session_opts){.cap_tokens = 10}, &e),
+                     QA_E_USAGE);
+    assert_string_equal(e.text, "the model was opened for its text alone");
     assert_null(s);
+    engine_close(g);
+}
+
+static void impossible_raw_outputs_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct engine *dense = mini_open(MINI_DENSE, "ref", KV_F16);
+    struct err e = {0};
+    float x = 0;
+    const struct raw_outputs out = {.logits = &x}, mtp = {.mtp = &x};
+    const int32_t bad = 320;
+    assert_int_equal(engine_raw(dense, f->ids, 1, 1, &mtp, &e), QA_E_USAGE);
+    assert_string_equal(e.text, "the model has no draft layer");
+    assert_int_equal(engine_raw(dense, f->ids, 1, 0, &out, &e), QA_E_USAGE);
+    assert_string_equal(e.text, "cannot read 0 tokens a step: 1 or more");
+    assert_int_equal(engine_raw(dense, f->ids, 1UL << 31, 1, &out, &e), QA_E_USAGE);
+    assert_string_equal(e.text, "cannot hold 2147483648 tokens: 1 to 2147483647");
+    assert_int_equal(engine_raw(dense, &bad, 1, 1, &out, &e), QA_E_USAGE);
+    assert_string_equal(e.text, "token 320 at 0 is not in the vocabulary");
+    engine_close(dense);
+}
+
+static void a_list_of_ids_cannot_overflow(void **state)
+{
+    struct ids v = {0};
+    struct err e = {0};
+    (void)state;
+    assert_int_equal(ids_reserve(&v, SIZE_MAX / 2, &e), QA_E_NOMEM);
+    assert_string_equal(e.text, "no memory for 9223372036854775807 more tokens");
+    assert_null(v.p);
 }
 
 static void f32_and_f16_caches_agree_closely(void **state)
@@ -493,6 +550,8 @@ int main(void)
         cmocka_unit_test(automatic_marks_can_be_turned_off),
         cmocka_unit_test(a_stop_leaves_a_computed_prefix),
         cmocka_unit_test(impossible_sessions_are_refused),
+        cmocka_unit_test(impossible_raw_outputs_are_refused),
+        cmocka_unit_test(a_list_of_ids_cannot_overflow),
         cmocka_unit_test(f32_and_f16_caches_agree_closely),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

@@ -281,6 +281,53 @@ static void wrong_files_are_refused_with_one_line_each(void **state)
     engine_close(g);
 }
 
+/* The saved file with 8 bytes changed and its check sum right again. */
+static void write_forged(size_t at, int64_t value)
+{
+    static uint8_t bytes[8 << 20];
+    int fd = open(path, O_RDONLY);
+    const ssize_t n = read(fd, bytes, sizeof bytes);
+    close(fd);
+    assert_true(n > 80 && n < (ssize_t)sizeof bytes);
+    memcpy(bytes + at, &value, sizeof value);
+    struct hash h = {0};
+    hash_add(&h, bytes, (size_t)n - 8);
+    const uint64_t check = hash_value(&h);
+    memcpy(bytes + n - 8, &check, sizeof check);
+    fd = open(copy, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, bytes, (size_t)n), n);
+    close(fd);
+}
+
+static void forged_files_are_refused(void **state)
+{
+    struct engine *g = mini_open(MINI_MOE, "ref", KV_F16);
+    struct session *s = saved_session(g, 0, 0), *l = mini_session(g, 0, 0);
+    const struct session_opts short_steps = {.cap_tokens = 700, .n_draft = 2, .step_tokens = 1};
+    int32_t ids[4];
+    fill_ids(ids, 4, 1);
+    OK(session_append(l, ids, 4, ok));
+    write_forged(80 + 4 * 7, (int64_t)320 << 32 | 5);
+    assert_refused(l, copy, "session file '@' is damaged: a token is not in the vocabulary");
+    write_forged(80, -1);
+    assert_refused(l, copy, "session file '@' is damaged: a token is not in the vocabulary");
+    session_close(l);
+    session_close(s);
+
+    s = saved_session(g, 2, 0);
+    OK(session_open(&l, g, &short_steps, ok));
+    OK(session_append(l, ids, 4, ok));
+    write_changed(0, 0, 0);
+    const int64_t behind[] = {60, 41}; /* n_mtp and n_hidden: the draft layer far behind */
+    const int fd = open(copy, O_WRONLY);
+    assert_int_equal(pwrite(fd, behind, sizeof behind, 48), sizeof behind);
+    close(fd);
+    assert_refused(l, copy, "session file '@' needs steps of 41 tokens for its drafts");
+    session_close(l);
+    session_close(s);
+    engine_close(g);
+}
+
 static void another_model_format_or_room_is_refused(void **state)
 {
     struct engine *g = mini_open(MINI_MOE, "ref", KV_F16),
@@ -452,6 +499,7 @@ int main(void)
         cmocka_unit_test(an_empty_session_can_be_saved_and_loaded),
         cmocka_unit_test(a_session_that_does_not_draft_takes_the_file_of_one_that_does),
         cmocka_unit_test(wrong_files_are_refused_with_one_line_each),
+        cmocka_unit_test(forged_files_are_refused),
         cmocka_unit_test(another_model_format_or_room_is_refused),
         cmocka_unit_test(other_formats_of_keys_or_values_are_refused),
         cmocka_unit_test(a_changed_bit_anywhere_is_noticed),

@@ -166,6 +166,7 @@ static void an_error_line_gathers_context_in_front(void **state)
 /* What a file's replacement did, in order: 'f' file and 'd' folder to disk, 'r' renamed.
  * These stand before libc's. */
 static char done[16];
+static bool is_folder_bad;
 
 static void note(char what)
 {
@@ -178,6 +179,10 @@ int fsync(int fd)
     struct stat st;
     assert_int_equal(fstat(fd, &st), 0);
     note(S_ISDIR(st.st_mode) ? 'd' : 'f');
+    if (S_ISDIR(st.st_mode) && is_folder_bad) {
+        errno = EIO;
+        return -1;
+    }
     return (int)syscall(SYS_fsync, fd);
 }
 
@@ -202,6 +207,11 @@ static void a_replaced_file_is_on_disk_before_its_name_is(void **state)
     memset(done, 0, sizeof done);
     assert_int_equal(file_write(path, STR("whole"), &e), QA_OK);
     assert_string_equal(done, "frd");
+    is_folder_bad = true;
+    char text[100];
+    snprintf(text, sizeof text, "cannot write folder '%s': input/output error", folder);
+    assert_says(file_write(path, STR("whole"), &e), QA_E_IO, &e, text);
+    is_folder_bad = false;
     unlink(path);
     assert_int_equal(rmdir(folder), 0);
 }
