@@ -13,7 +13,6 @@
 
 enum {
     TINY_PARAMS = 100000000,
-    DEFAULT_CTX = 65536,
     TINY_THINK = 512, /* thinking of a tiny model when no budget is given       */
     RECAP_THINK = 64, /* thinking between a program that passed and the answer  */
     MIN_ROOM = 64,    /* a turn with less room than this is not begun           */
@@ -168,9 +167,9 @@ enum status agent_open(struct agent **out, const struct agent_opts *o, struct er
     a->chat.want_think = is_thinking_on(a);
     agent_set_session_path(a, o->session_path);
     a->opts.session_path = NULL;
-    const int64_t most = info->n_ctx_train > 0 ? info->n_ctx_train : DEFAULT_CTX;
+    const int64_t most = info->n_ctx_train > 0 ? info->n_ctx_train : AGENT_CTX;
     const struct session_opts so = {
-        .cap_tokens = o->ctx_tokens ? o->ctx_tokens : QA_MIN(most, (int64_t)DEFAULT_CTX),
+        .cap_tokens = o->ctx_tokens ? o->ctx_tokens : QA_MIN(most, (int64_t)AGENT_CTX),
         .n_draft = o->n_draft < 0 ? 3 : o->n_draft,
         .n_copy = o->n_copy < 0 ? DRAFT_MAX : o->n_copy,
     };

@@ -97,6 +97,10 @@ struct agent_result {
 };
 void agent_result_release(struct agent_result *r);
 
+/* Context when nobody asks for one, at most the model's own; marks that a run holds at the
+ * same time: behind the prefix, behind the task, while a full context is summed up. */
+enum { AGENT_CTX = 65536, AGENT_MARKS = 3 };
+
 struct agent_opts {
     struct engine *engine;   /* borrowed; the agent opens and closes its own sessions  */
     struct sandbox *sandbox; /* borrowed                                               */
@@ -106,7 +110,7 @@ struct agent_opts {
                                * afresh is sampled at temperature 1 or more            */
     enum agent_retry retry;
     bool keeps_signature;        /* a function whose signature the task gives gets that one */
-    int64_t ctx_tokens;          /* 0: what the task needs, up to the model's own          */
+    int64_t ctx_tokens;          /* 0: AGENT_CTX                                           */
     int n_draft, n_copy;         /* -1: default                                            */
     int n_candidates;            /* complete answers to choose from; <= 1: one             */
     const char *session_path;    /* JSONL log to append to; NULL: none                    */

@@ -7,8 +7,6 @@
 #include "agent/run.h"
 #include "agent/talk.h"
 
-enum { TALK_MARKS = 8 }; /* each holds a copy of the recurrent state */
-
 struct talk_mark {
     int mark;
     int64_t n_tokens;

@@ -13,6 +13,9 @@
 
 #include "agent/agent.h"
 
+/* In front of the last messages; each holds a copy of the recurrent state. */
+enum { TALK_MARKS = 8 };
+
 struct talk;
 
 struct talk_opts {

@@ -282,6 +282,17 @@ static enum status measure(struct bench *b, struct err *e)
     return st;
 }
 
+/* The longest session there will be, or as many as decode together. */
+static struct engine_expect expect(const struct bench_opts *o)
+{
+    const int64_t prompt = o->prompts[o->n_prompts - 1], depth = o->depths[o->n_depths - 1];
+    const int64_t most = o->n_sessions ? prompt : QA_MAX(prompt, depth);
+    struct engine_expect x = run_expect(&o->model, most + o->n_gen + 2 * ROOM_TOKENS);
+    x.n_sessions = o->n_sessions;
+    x.n_marks = o->n_sessions ? 0 : 1;
+    return x;
+}
+
 int bench_main(int argc, char **argv)
 {
     static struct bench b = {
@@ -303,7 +314,8 @@ int bench_main(int argc, char **argv)
     opt_parse(&parser, argc, argv, &b.o);
     cmd_catch_signals();
     b.o.model.trace = TRACE_COUNT;
-    int code = run_open_engine(&b.g, &b.o.model, true);
+    const struct engine_expect x = expect(&b.o);
+    int code = run_open_engine(&b.g, &b.o.model, &x, true);
     if (code) return code;
     enum status st = read_types(&b, &e);
     if (!st) st = measure(&b, &e);

@@ -365,6 +365,17 @@ static int run(struct completion *c, struct str prompt)
     return code;
 }
 
+/* Without --ctx: prompt and completion.  One without an end is counted with OPEN_TOKENS:
+ * its memory grows as it does. */
+static struct engine_expect expect(const struct complete_opts *o, struct str prompt)
+{
+    enum { OPEN_TOKENS = 512 };
+    struct engine_expect x =
+        run_expect(&o->model, o->max_tokens ? o->max_tokens + BURST_MAX : OPEN_TOKENS);
+    if (!o->model.ctx_tokens) x.prompt = prompt;
+    return x;
+}
+
 int complete_main(int argc, char **argv)
 {
     struct complete_opts o = {.model = model_opts_default(), .n_top = -1};
@@ -388,7 +399,8 @@ int complete_main(int argc, char **argv)
         code = cmd_stop ? cmd_stop : cmd_fail(EXIT_USAGE, &e);
         goto out;
     }
-    code = run_open_engine(&c.g, &o.model, false);
+    struct engine_expect x = expect(&o, str_buf_str(&prompt));
+    code = run_open_engine(&c.g, &o.model, &x, false);
     if (code) goto out;
     if (o.n_top >= 0) c.logprobs = json_array();
     code = run(&c, str_buf_str(&prompt));

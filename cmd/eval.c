@@ -424,7 +424,11 @@ static int open_solvers(struct eval *v, char model_sha256[65])
         if (o->mode != MODE_VANILLA && sandbox_open(&v->box, &o->sandbox, &e)) {
             return cmd_fail(EXIT_SANDBOX, &e);
         }
-        int code = run_open_engine(&v->engine, &o->model, o->want_json);
+        const bool has_agent = o->mode != MODE_VANILLA;
+        struct engine_expect x = run_expect(&o->model, has_agent ? AGENT_CTX : VANILLA_CTX);
+        x.n_sessions = o->n_jobs;
+        x.n_marks = has_agent ? AGENT_MARKS : 0;
+        int code = run_open_engine(&v->engine, &o->model, &x, o->want_json);
         if (!code) code = hash_model(o, model_sha256);
         if (code) return code;
         v->vanilla = (struct vanilla){.engine = v->engine,

@@ -97,6 +97,12 @@ static enum status check_ids(const struct logits_opts *o,
     return QA_OK;
 }
 
+/* Asked for, or nothing else is. */
+static bool wants_logits(const struct logits_opts *o)
+{
+    return o->out || !(o->hidden || o->mtp || o->mtp_hidden || o->want_check);
+}
+
 static enum status work(const struct logits_opts *o,
                         struct engine *g,
                         const struct str_buf *tokens,
@@ -112,13 +118,12 @@ static enum status work(const struct logits_opts *o,
         {.path = o->mtp,        .width = vocab},
         {.path = o->mtp_hidden, .width = embd },
     };
-    const bool any_other = o->hidden || o->mtp || o->mtp_hidden;
     enum status st = check_ids(o, tokens, info, e);
     if (!st && (o->mtp || o->mtp_hidden) && !info->has_draft) {
         st = err_set(e, QA_E_USAGE, "the model has no draft layer");
     }
     for (int i = 0; i < 4 && !st; i++) {
-        st = matrix_alloc(&m[i], m[i].path || (i == 0 && !any_other && !o->want_check), n, e);
+        st = matrix_alloc(&m[i], m[i].path || (i == 0 && wants_logits(o)), n, e);
     }
     if (!st) {
         const struct raw_outputs raw = {m[0].p, m[1].p, m[2].p, m[3].p};
@@ -175,7 +180,11 @@ int logits_main(int argc, char **argv)
         code = cmd_fail(EXIT_USAGE, &e);
         goto out;
     }
-    code = run_open_engine(&g, &o.model, true);
+    const int64_t n = (int64_t)(tokens.n / 4);
+    struct engine_expect x = run_expect(&o.model, QA_MAX(n, (int64_t)1));
+    x.n_vocab_rows = n * ((wants_logits(&o) ? 1 : 0) + (o.mtp ? 1 : 0));
+    x.n_embd_rows = n * ((o.hidden ? 1 : 0) + (o.mtp_hidden ? 1 : 0));
+    code = run_open_engine(&g, &o.model, &x, true);
     if (code) goto out;
     const enum status st = work(&o, g, &tokens, &e);
     if (st == QA_E_STOP) {

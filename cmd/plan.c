@@ -1,4 +1,5 @@
 /* plan.c - `qagent plan`: what a model will take of this machine, before it is loaded. */
+#include "agent/agent.h"
 #include "cmd/run.h"
 
 #include <jansson.h>
@@ -14,7 +15,7 @@ struct plan_opts {
 
 static const struct argp_option OPTIONS[] = {
     {"sessions",                               KEY_SESSIONS, "N", 0, "sessions at the same time (default 1)", 0},
-    {"marks",                                     KEY_MARKS, "N", 0, "marks per session (default 8, about what a task takes)", 0},
+    {"marks",                                     KEY_MARKS, "N", 0, "marks per session (default 3, what a task takes)", 0},
     {"json", KEY_JSON, 0, 0, "one JSON object, sizes in bytes", 0},
     {0                                       },
 };
@@ -58,10 +59,11 @@ static void print_row(const char *name, uint64_t bytes, const char *note)
 
 static void print_plain(const struct plan_opts *o, const struct engine_plan *p)
 {
-    char kv[96], marks[32];
+    char kv[96], marks[64];
     snprintf(kv, sizeof kv, "%lld tokens, K %s, V %s", (long long)p->n_ctx,
              kv_type_name(o->model.kv_k), kv_type_name(o->model.kv_v));
-    snprintf(marks, sizeof marks, "%d", p->n_marks);
+    snprintf(marks, sizeof marks, "%d, and %d that long prompts get", p->n_marks,
+             p->n_auto_marks);
     printf("%s: %.2f B parameters%s, %d session%s\n",
            o->model.model ? o->model.model : "embedded model", (double)p->n_params * 1e-9,
            p->has_draft ? ", with draft layer" : "", p->n_sessions,
@@ -99,12 +101,12 @@ static void print_json(const struct plan_opts *o, const struct engine_plan *p)
             json_object_set_new(kv, kv_type_name((enum kv_type)t), size_json(p->kv_bytes[t]));
     }
     json_t *all = json_pack(
-        "{s:s?, s:I, s:I, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "model",
+        "{s:s?, s:I, s:I, s:i, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "model",
         o->model.model, "parameters", (json_int_t)p->n_params, "ctx", (json_int_t)p->n_ctx,
-        "sessions", p->n_sessions, "marks", p->n_marks, "kv_k", kv_type_name(o->model.kv_k),
-        "kv_v", kv_type_name(o->model.kv_v), "parts", parts, "kv_by_type", kv, "needed",
-        size_json(p->needed), "mapped", size_json(p->mapped), "free", size_json(p->free),
-        "fits", p->needed <= p->free);
+        "sessions", p->n_sessions, "marks", p->n_marks, "automatic_marks", p->n_auto_marks,
+        "kv_k", kv_type_name(o->model.kv_k), "kv_v", kv_type_name(o->model.kv_v), "parts",
+        parts, "kv_by_type", kv, "needed", size_json(p->needed), "mapped", size_json(p->mapped),
+        "free", size_json(p->free), "fits", p->needed <= p->free);
     json_dumpf(all, stdout, JSON_INDENT(1));
     putchar('\n');
     json_decref(all);
@@ -112,7 +114,8 @@ static void print_json(const struct plan_opts *o, const struct engine_plan *p)
 
 int plan_main(int argc, char **argv)
 {
-    struct plan_opts o = {.model = model_opts_default(), .n_sessions = 1, .n_marks = 8};
+    struct plan_opts o = {
+        .model = model_opts_default(), .n_sessions = 1, .n_marks = AGENT_MARKS};
     const struct argp parser = {
         .options = OPTIONS,
         .parser = option,
@@ -125,10 +128,10 @@ int plan_main(int argc, char **argv)
     opt_parse(&parser, argc, argv, &o);
     struct err e = {0};
     struct engine_plan p;
-    struct engine_opts eo = run_engine_opts(&o.model);
-    if (!eo.expect.cap_tokens) eo.expect.cap_tokens = RUN_CTX;
-    eo.expect.n_sessions = o.n_sessions;
-    eo.expect.n_marks = o.n_marks;
+    struct engine_expect x = run_expect(&o.model, AGENT_CTX);
+    x.n_sessions = o.n_sessions;
+    x.n_marks = o.n_marks;
+    const struct engine_opts eo = run_engine_opts(&o.model, &x);
     const enum status st = engine_plan(&p, &eo, &e);
     if (st) return cmd_fail(st == QA_E_USAGE ? EXIT_USAGE : EXIT_MODEL, &e);
     if (o.want_json) {

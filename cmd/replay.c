@@ -111,7 +111,9 @@ int replay_main(int argc, char **argv)
     cmd_catch_signals();
     if (recording_open(&rec, o.file, RECORDING_REPLAY, &e)) return cmd_fail(EXIT_USAGE, &e);
     recorded_model(&o.model, recording_head(rec));
-    int code = run_open_engine(&engine, &o.model, true);
+    struct engine_expect x = run_expect(&o.model, AGENT_CTX);
+    x.n_marks = AGENT_MARKS;
+    int code = run_open_engine(&engine, &o.model, &x, true);
     if (!code) {
         const struct recording_head *h = recording_head(rec);
         struct agent_opts a = agent_opts_default();

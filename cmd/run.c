@@ -22,9 +22,12 @@ static void draw_bar(void *ctx, uint64_t done, uint64_t total)
     b->is_drawn = true;
     const double rate = (double)done / (now - b->start_s);
     const double left_s = rate > 0 ? (double)(total - done) / rate : 0;
-    fprintf(stderr, "\r\033[Kloading %3.0f %%  %.2f of %.2f GB  %.2f GB/s  %.0f s left",
-            100.0 * (double)done / (double)total, (double)done * 1e-9, (double)total * 1e-9,
-            rate * 1e-9, left_s);
+    const bool is_slow = rate < 1e9;
+    char line[128]; /* what the terminal is too narrow for goes: a second row would stay */
+    snprintf(line, sizeof line, "loading %3.0f %%  %.2f of %.2f GB  %.*f %s/s  %.0f s left",
+             100.0 * (double)done / (double)total, (double)done * 1e-9, (double)total * 1e-9,
+             is_slow ? 0 : 2, rate * (is_slow ? 1e-6 : 1e-9), is_slow ? "MB" : "GB", left_s);
+    fprintf(stderr, "\r\033[K%.*s", QA_MAX(opt_columns(STDERR_FILENO) - 1, 1), line);
 }
 
 static void announce(const struct engine_info *i, bool is_embedded)
@@ -47,7 +50,15 @@ static void announce(const struct engine_info *i, bool is_embedded)
             (double)i->weight_bytes * 1e-9, how, i->n_threads, i->kernels, i->load_s);
 }
 
-struct engine_opts run_engine_opts(const struct model_opts *o)
+struct engine_expect run_expect(const struct model_opts *o, int64_t otherwise)
+{
+    return (struct engine_expect){.cap_tokens = o->ctx_tokens ? o->ctx_tokens : otherwise,
+                                  .is_default = !o->ctx_tokens,
+                                  .n_draft = run_n_draft(o),
+                                  .n_copy = run_n_copy(o)};
+}
+
+struct engine_opts run_engine_opts(const struct model_opts *o, const struct engine_expect *x)
 {
     struct engine_opts eo = engine_opts_default();
     eo.model_path = o->model;
@@ -61,8 +72,7 @@ struct engine_opts run_engine_opts(const struct model_opts *o)
     eo.want_mmap = o->want_mmap;
     eo.trace = o->trace;
     eo.want_draft = o->n_draft != 0;
-    eo.expect.cap_tokens = o->ctx_tokens;
-    eo.expect.n_draft = run_n_draft(o);
+    eo.expect = *x;
     return eo;
 }
 
@@ -72,15 +82,22 @@ static int open_with(struct engine **out, const struct engine_opts *eo)
     const enum status st = engine_open(out, eo, &e);
     const struct bar *bar = eo->progress.ctx;
     if (bar && bar->is_drawn) fputs("\r\033[K", stderr);
-    if (st == QA_E_STOP) return cmd_stop ? cmd_stop : EXIT_INTERRUPTED;
+    if (st == QA_E_STOP) {
+        fprintf(stderr, "qagent: %s while the model was loading\n",
+                cmd_stop == EXIT_TERMINATED ? "terminated" : "interrupted");
+        return cmd_stop ? cmd_stop : EXIT_INTERRUPTED;
+    }
     if (st == QA_E_USAGE) return cmd_fail(EXIT_USAGE, &e);
     return st ? cmd_fail(EXIT_MODEL, &e) : EXIT_OK;
 }
 
-int run_open_engine(struct engine **out, const struct model_opts *o, bool is_quiet)
+int run_open_engine(struct engine **out,
+                    const struct model_opts *o,
+                    const struct engine_expect *x,
+                    bool is_quiet)
 {
     struct bar bar = {.start_s = clock_now_s()};
-    struct engine_opts eo = run_engine_opts(o);
+    struct engine_opts eo = run_engine_opts(o, x);
     if (!is_quiet && isatty(STDERR_FILENO)) {
         eo.progress = (struct engine_progress){.report = draw_bar, .ctx = &bar};
     }
@@ -91,7 +108,7 @@ int run_open_engine(struct engine **out, const struct model_opts *o, bool is_qui
 
 int run_open_text(struct engine **out, const struct model_opts *o)
 {
-    struct engine_opts eo = run_engine_opts(o);
+    struct engine_opts eo = run_engine_opts(o, &(struct engine_expect){0});
     eo.is_text_only = true;
     return open_with(out, &eo);
 }

@@ -7,16 +7,20 @@
 #include "cmd/opt.h"
 #include "engine/engine.h"
 
-/* Context that memory is checked for when the user gave none. */
-enum { RUN_CTX = 32768 };
+/* What a command will open, for the memory check: one session of --ctx tokens, or of
+ * `otherwise` where the user gave none, at most the model's own then. */
+struct engine_expect run_expect(const struct model_opts *o, int64_t otherwise);
 
-/* What the options say of the engine.  The memory check counts one session of --ctx. */
-struct engine_opts run_engine_opts(const struct model_opts *o);
+/* What the options say of the engine. */
+struct engine_opts run_engine_opts(const struct model_opts *o, const struct engine_expect *x);
 
 /* Open the engine the options ask for (the embedded model when none), with a
  * progress bar on a terminal and one line about what was loaded on stderr unless
  * `is_quiet`.  Returns 0, or the exit code after the error was printed. */
-int run_open_engine(struct engine **out, const struct model_opts *o, bool is_quiet);
+int run_open_engine(struct engine **out,
+                    const struct model_opts *o,
+                    const struct engine_expect *x,
+                    bool is_quiet);
 /* The same for text alone: the tokenizer, no weights. */
 int run_open_text(struct engine **out, const struct model_opts *o);
 

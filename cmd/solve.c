@@ -466,7 +466,9 @@ int solve_main(int argc, char **argv)
         goto out;
     }
     view.max_iter = a.limits.max_iter * QA_MAX(a.n_candidates, 1);
-    code = run_open_engine(&engine, &o.model, o.want_json || o.is_quiet);
+    struct engine_expect x = run_expect(&o.model, AGENT_CTX);
+    x.n_marks = AGENT_MARKS;
+    code = run_open_engine(&engine, &o.model, &x, o.want_json || o.is_quiet);
     if (code) goto out;
     const struct recording_head *h = rec ? recording_head(rec) : NULL;
     if (h && recorded_is_other_model(h, engine, e.text)) {

@@ -49,6 +49,17 @@ struct engine_progress {
 /* What the backend's verbs take: counted, or also compared with the definition (slow). */
 enum trace_mode { TRACE_OFF, TRACE_COUNT, TRACE_CHECK };
 
+/* What will be opened on an engine, for the memory check before the weights are read. */
+struct engine_expect {
+    int64_t cap_tokens; /* of a session; 0: 512                                     */
+    bool is_default;    /* nobody asked for it: at most what the model was trained for   */
+    struct str prompt;  /* its tokens come on top of cap_tokens; borrowed for the call   */
+    int n_draft, n_copy;
+    int n_sessions, n_marks; /* of each session; automatic marks are added              */
+    /* Rows of logits and of hidden values that the caller keeps, as engine_raw() fills. */
+    int64_t n_vocab_rows, n_embd_rows;
+};
+
 struct engine_opts {
     const char *model_path; /* GGUF file, first part of a split set; or NULL:       */
     struct str model_bytes; /* a whole GGUF file in memory, borrowed until close    */
@@ -60,12 +71,7 @@ struct engine_opts {
     bool want_draft;       /* load the draft layer when the file has one           */
     bool is_text_only;     /* tokenizer alone: no weights are read, no session can open  */
     struct engine_progress progress;
-    /* What will be opened, for the memory check before the weights are read.  Zeros: one
-     * session of few tokens, without marks. */
-    struct {
-        int64_t cap_tokens;
-        int n_draft, n_sessions, n_marks;
-    } expect;
+    struct engine_expect expect; /* zeros: one session of few tokens, without marks */
 };
 struct engine_opts engine_opts_default(void); /* f16 KV, draft wanted, not mapped */
 
@@ -343,13 +349,14 @@ const char *plan_part_name(enum plan_part part);
 /* All in bytes of RAM.  (A device's memory will be a second column of `bytes`.) */
 struct engine_plan {
     uint64_t bytes[PLAN_PARTS];
-    uint64_t needed; /* anonymous memory: all parts, without mapped weights           */
-    uint64_t mapped; /* weights that the page cache may hold, or drop                  */
+    uint64_t needed; /* all parts, without what is mapped                             */
+    uint64_t mapped; /* weights and metadata that the page cache may hold, or drop         */
     uint64_t free;   /* UINT64_MAX: unknown                                           */
     uint64_t kv_bytes[KV_TYPE_COUNT]; /* if both K and V had this type; 0: not supported */
     uint64_t n_params;
     int64_t n_ctx;
     int n_sessions, n_marks;
+    int n_auto_marks; /* that a session of n_ctx tokens comes to have by itself      */
     bool has_draft;
 };
 /* What engine_open(o) and the sessions of o->expect will take.  Reads metadata alone. */

@@ -628,6 +628,11 @@ const struct file_image *gguf_image(const struct gguf *g, int i_part)
     return g->parts[i_part].image.p ? &g->parts[i_part].image : NULL;
 }
 
+size_t gguf_head_bytes(const struct gguf *g, int i_part)
+{
+    return g->parts[i_part].data_start;
+}
+
 size_t gguf_n_pairs(const struct gguf *g)
 {
     return g->n_pairs;

@@ -68,6 +68,8 @@ int gguf_version(const struct gguf *g);
 int gguf_n_parts(const struct gguf *g);
 /* The file of part i; NULL when the gguf was opened from memory. */
 const struct file_image *gguf_image(const struct gguf *g, int i_part);
+/* Bytes of part i in front of its tensors. */
+size_t gguf_head_bytes(const struct gguf *g, int i_part);
 size_t gguf_n_pairs(const struct gguf *g);
 const struct gguf_pair *gguf_pair_at(const struct gguf *g, size_t i);
 size_t gguf_n_tensors(const struct gguf *g);

@@ -12,19 +12,29 @@
 struct device {
     const struct ops *real;
     int n_threads;
-    uint64_t taken, scratch;
+    uint64_t held, most; /* by now; at any time */
+    uint64_t scratch;
+};
+
+/* Stands for memory, not to be touched: nothing is computed. */
+struct block {
+    size_t n_bytes;
 };
 
 static void *dry_alloc(struct device *d, size_t n_bytes)
 {
-    static _Alignas(64) char nothing[64]; /* not to be touched: nothing is computed */
-    d->taken += n_bytes;
-    return nothing;
+    struct block *b = malloc(sizeof *b);
+    if (!b) return NULL;
+    b->n_bytes = n_bytes;
+    d->held += n_bytes;
+    d->most = QA_MAX(d->most, d->held);
+    return b;
 }
 
 static void dry_release(struct device *d, void *p)
 {
-    (void)d, (void)p;
+    if (p) d->held -= ((struct block *)p)->n_bytes;
+    free(p);
 }
 
 static enum status dry_reserve(struct device *d, const struct device_needs *n, struct err *e)
@@ -65,14 +75,6 @@ static const struct ops DRY = {
     .sync = dry_sync,
 };
 
-/* What was taken since the last time it was asked. */
-static uint64_t taken(struct device *d)
-{
-    const uint64_t n = d->taken;
-    d->taken = 0;
-    return n;
-}
-
 /* ---- weights ---------------------------------------------------------------- */
 
 static bool has_part(struct str name, struct str part)
@@ -107,31 +109,62 @@ static void count_weights(struct engine_plan *p, const struct model *m)
         p->bytes[part_of(m, m->vectors[i].t)] += m->vectors[i].t->n_bytes;
 }
 
-/* What stands before the weights of each part, names and vocabulary above all. */
+/* What stands in front of the weights of each part, names and vocabulary above all. */
 static uint64_t metadata_bytes(const struct gguf *file)
 {
     uint64_t sum = 0;
     for (int i = 0; i < gguf_n_parts(file); i++) {
         const struct file_image *image = gguf_image(file, i);
-        if (image && image->fd >= 0) sum += image->n_head;
+        sum += image && image->fd >= 0 ? image->n_head : gguf_head_bytes(file, i);
     }
     return sum;
 }
 
+/* Mapped, or part of the program: the page cache may drop and read it again. */
+static bool is_mapped(const struct gguf *file)
+{
+    const struct file_image *image = gguf_image(file, 0);
+    return !image || image->fd < 0;
+}
+
 /* ---- sessions --------------------------------------------------------------- */
 
+/* Sessions opened dry.  Behind them each further one takes what the last one did: passes
+ * grow with the first SHARED_TRIALS alone. */
+enum { DRY_SESSIONS = SHARED_TRIALS + 1 };
+
+/* Rows of a pass, as session_open() reserves them. */
+static int rows_of_pass(const struct engine_plan *p)
+{
+    return (int)QA_MIN((int64_t)STEP_TOKENS, p->n_ctx) + 2 * TRIAL_ROWS;
+}
+
 /* Buffers of the host that a session takes beside the device's: the sampler's rows and
- * candidates, and the index of what may be copied. */
-static uint64_t sampling_bytes(const struct model *m)
+ * candidates, the draft layer's list and the index of what may be copied. */
+static uint64_t host_bytes(const struct model *m, const struct session_opts *o)
 {
     enum { PER_VALUE = 3 * sizeof(float) + 2 * 2 * sizeof(float) };
-    return (uint64_t)m->d.n_vocab * PER_VALUE;
+    uint64_t sum = (uint64_t)m->d.n_vocab * PER_VALUE + (uint64_t)o->cap_tokens * 2 * 4;
+    if (o->n_copy > 0) sum += (uint64_t)o->cap_tokens * SUFFIX_TOKEN_BYTES;
+    if (o->n_draft == 0) return sum;
+    const struct weight *head = m->draft.head;
+    const uint64_t n_top = (uint64_t)draft_head_rows(head->rows, o->n_draft_ids);
+    if (n_top == (uint64_t)head->rows) return sum;
+    const uint64_t n_extra = QA_MIN((uint64_t)EXTRA_MAX, (uint64_t)o->cap_tokens);
+    return sum + (n_top + EXTRA_MAX) * sizeof(int32_t) + (uint64_t)head->rows +
+           n_extra * head->row_bytes;
+}
+
+/* f16 pages that a session owns from the start, beside its compressed ones. */
+static uint64_t fixed16_bytes(const struct engine_plan *p, const struct cache_plan *c)
+{
+    return cache_fixed_bytes(c, p->n_ctx, rows_of_pass(p)) - c->state_bytes;
 }
 
 static uint64_t kv_bytes_of(const struct engine_plan *p, const struct cache_plan *c)
 {
-    return (uint64_t)c->page_bytes * (uint64_t)((p->n_ctx + PAGE_TOKENS - 1) / PAGE_TOKENS) *
-           (uint64_t)p->n_sessions;
+    const uint64_t n_pages = (uint64_t)((p->n_ctx + PAGE_TOKENS - 1) / PAGE_TOKENS);
+    return (uint64_t)p->n_sessions * (n_pages * c->page_bytes + fixed16_bytes(p, c));
 }
 
 static void compare_kv_types(struct engine_plan *p, struct model *m)
@@ -145,23 +178,37 @@ static void compare_kv_types(struct engine_plan *p, struct model *m)
     }
 }
 
-/* A session on the dry backend; each further one takes the same but for what is shared. */
-static enum status open_dry_session(struct engine_plan *p,
-                                    struct engine *g,
-                                    const struct engine_opts *o,
-                                    struct err *e)
+static uint64_t mark_bytes(const struct engine_plan *p, const struct engine *g)
 {
-    const int n_draft = g->m->d.n_draft > 0 ? o->expect.n_draft : 0;
-    const struct session_opts so = {.cap_tokens = p->n_ctx, .n_draft = n_draft};
-    struct session *s = NULL;
-    g->info.has_draft = g->m->d.n_draft > 0;
-    enum status st = forward_open(&g->f, g->m, o->kv_k, o->kv_v, PAGE_TOKENS, e);
+    const uint64_t of_auto = g->plan.state_bytes + MARK_PAGES * g->plan.page16_bytes +
+                             sizeof(float) * (uint64_t)g->m->d.n_embd;
+    const uint64_t of_mark = of_auto + sizeof(float) * (uint64_t)g->m->d.n_vocab;
+    return (uint64_t)p->n_marks * of_mark + (uint64_t)p->n_auto_marks * of_auto;
+}
+
+/* What opening the sessions takes of the device, with what they share. */
+static enum status open_dry_sessions(struct engine_plan *p,
+                                     struct engine *g,
+                                     const struct session_opts *so,
+                                     uint64_t *n_bytes,
+                                     struct err *e)
+{
+    struct session *s[DRY_SESSIONS] = {0};
+    const int n = QA_MIN(p->n_sessions, (int)DRY_SESSIONS);
+    const uint64_t before = g->dev->held;
+    uint64_t last = 0;
+    enum status st = forward_open(&g->f, g->m, g->plan.type_k, g->plan.type_v, PAGE_TOKENS, e);
     if (!st) st = sched_open(&g->sched, g->f, e);
-    if (!st) st = session_open(&s, g, &so, e);
-    if (st) return st;
-    session_close(s);
+    for (int i = 0; i < n && !st; i++) {
+        last = g->dev->held;
+        st = session_open(&s[i], g, so, e);
+        last = g->dev->held - last;
+    }
+    *n_bytes = g->dev->held - before + (uint64_t)(p->n_sessions - n) * last;
     p->bytes[PLAN_SCRATCH] = g->dev->scratch;
-    return QA_OK;
+    for (int i = 0; i < n; i++)
+        session_close(s[i]);
+    return st;
 }
 
 static enum status count_sessions(struct engine_plan *p,
@@ -169,20 +216,29 @@ static enum status count_sessions(struct engine_plan *p,
                                   const struct engine_opts *o,
                                   struct err *e)
 {
-    const uint64_t n = (uint64_t)p->n_sessions;
-    const struct dims *d = &g->m->d;
+    const struct engine_expect *x = &o->expect;
+    const uint64_t n = (uint64_t)p->n_sessions, before = g->dev->held;
+    const struct session_opts so = {
+        .cap_tokens = p->n_ctx, .n_draft = p->has_draft ? x->n_draft : 0, .n_copy = x->n_copy};
+    uint64_t opened = 0;
     enum status st = cache_plan(&g->plan, g->m, o->kv_k, o->kv_v, e);
-    if (!st) st = open_dry_session(p, g, o, e);
+    if (!st) st = open_dry_sessions(p, g, &so, &opened, e);
     if (st) return st;
-    const uint64_t per_mark =
-        g->plan.state_bytes + sizeof(float) * ((uint64_t)d->n_vocab + (uint64_t)d->n_embd);
-    /* The state is the session's own; logits and hidden rows too; the rest is shared. */
-    const uint64_t step = taken(g->dev), logits = (uint64_t)d->n_vocab * sizeof(float);
+    /* State, f16 pages and logits are each session's own; the rest is shared. */
+    const uint64_t row = (uint64_t)g->m->d.n_vocab * sizeof(float);
+    const uint64_t logits = TRIAL_ROWS * row, fixed16 = fixed16_bytes(p, &g->plan);
     p->bytes[PLAN_STATE] = n * g->plan.state_bytes;
-    p->bytes[PLAN_ACTIVATIONS] = step - g->plan.state_bytes - TRIAL_ROWS * logits;
-    p->bytes[PLAN_LOGITS] = n * (TRIAL_ROWS * logits + sampling_bytes(g->m));
-    p->bytes[PLAN_MARKS] = n * (uint64_t)p->n_marks * per_mark;
+    p->bytes[PLAN_ACTIVATIONS] = opened - n * (g->plan.state_bytes + fixed16 + logits);
+    p->bytes[PLAN_LOGITS] = n * (logits + host_bytes(g->m, &so)) +
+                            (uint64_t)x->n_vocab_rows * row +
+                            (uint64_t)x->n_embd_rows * sizeof(float) * (uint64_t)g->m->d.n_embd;
+    p->bytes[PLAN_MARKS] = n * mark_bytes(p, g);
     p->bytes[PLAN_KV] = kv_bytes_of(p, &g->plan);
+    /* Passes grow beside what is there; by then nothing else is. */
+    const uint64_t full =
+        opened + p->bytes[PLAN_MARKS] + p->bytes[PLAN_KV] - n * fixed16_bytes(p, &g->plan);
+    const uint64_t growing = g->dev->most - before;
+    if (growing > full) p->bytes[PLAN_ACTIVATIONS] += growing - full;
     return QA_OK;
 }
 
@@ -209,16 +265,37 @@ const char *plan_part_name(enum plan_part part)
     return NAMES[part];
 }
 
-static void sum_up(struct engine_plan *p, bool is_mapped)
+static void sum_up(struct engine_plan *p, uint64_t mapped_head)
 {
-    p->needed = p->mapped = 0;
+    p->needed = 0;
+    p->mapped = mapped_head;
     for (int i = 0; i < PLAN_PARTS; i++) {
         const bool is_weight = i <= PLAN_DRAFT;
-        *(is_weight && is_mapped ? &p->mapped : &p->needed) += p->bytes[i];
+        *(is_weight && mapped_head ? &p->mapped : &p->needed) += p->bytes[i];
     }
     p->free = memory_free();
     /* What the program has already taken is in no one's free memory. */
     if (p->free != UINT64_MAX) p->free += p->bytes[PLAN_PROGRAM];
+}
+
+/* Tokens that a session will hold: what is asked for, behind the prompt. */
+static enum status count_tokens(struct engine_plan *p,
+                                const struct engine *g,
+                                const struct engine_expect *x,
+                                struct err *e)
+{
+    struct ids ids = {0};
+    const int64_t most = g->m->d.n_ctx_train;
+    p->n_ctx = x->cap_tokens ? x->cap_tokens : QA_MIN(most, (int64_t)512);
+    if (x->prompt.n) {
+        const enum status st = engine_encode(g, x->prompt, SPECIAL_PARSE, &ids, e);
+        p->n_ctx += (int64_t)ids.n;
+        ids_release(&ids);
+        if (st) return st;
+    }
+    if (x->is_default && most > 0) p->n_ctx = QA_MIN(p->n_ctx, most);
+    p->n_auto_marks = (int)QA_MIN((p->n_ctx - 1) / MARK_EVERY, (int64_t)AUTO_DEFAULT);
+    return QA_OK;
 }
 
 enum status plan_make(struct engine_plan *out,
@@ -235,18 +312,19 @@ enum status plan_make(struct engine_plan *out,
     struct engine_plan p = {.n_sessions = QA_MAX(o->expect.n_sessions, 1),
                             .n_marks = o->expect.n_marks};
     enum status st = model_open(&g.m, file, &DRY, &dev, o->want_draft, e);
+    if (!st) st = count_tokens(&p, &g, &o->expect, e);
     if (st) goto out;
-    p.n_ctx = o->expect.cap_tokens ? o->expect.cap_tokens : QA_MIN(g.m->d.n_ctx_train, 512);
-    p.has_draft = g.m->d.n_draft > 0;
+    p.has_draft = g.info.has_draft = g.m->d.n_draft > 0;
     p.n_params = g.m->n_params;
     count_weights(&p, g.m);
-    p.bytes[PLAN_VECTORS] = taken(&dev);
+    p.bytes[PLAN_VECTORS] = dev.held;
     compare_kv_types(&p, g.m);
     st = count_sessions(&p, &g, o, e);
-    p.bytes[PLAN_TOKENIZER] = tokenizer_bytes(t) + metadata_bytes(file);
-    p.bytes[PLAN_PROGRAM] = memory_resident();
-    p.bytes[PLAN_PROGRAM] -= QA_MIN(p.bytes[PLAN_PROGRAM], p.bytes[PLAN_TOKENIZER]);
-    sum_up(&p, o->want_mmap || !gguf_image(file, 0));
+    const uint64_t head = metadata_bytes(file), resident = memory_resident();
+    const uint64_t known = tokenizer_bytes(t) + head;
+    p.bytes[PLAN_TOKENIZER] = is_mapped(file) ? tokenizer_bytes(t) : known;
+    p.bytes[PLAN_PROGRAM] = resident - QA_MIN(resident, known);
+    sum_up(&p, is_mapped(file) ? head : 0);
     if (!st) *out = p;
 out:
     sched_close(g.sched);
@@ -262,10 +340,14 @@ enum status engine_plan_check(const struct engine_plan *p, struct err *e)
     uint64_t weights = 0;
     for (int i = 0; i <= PLAN_DRAFT; i++)
         weights += p->bytes[i];
-    const bool would_fit = !p->mapped && p->needed - weights <= p->free;
+    const char *hint = "";
+    if (!p->mapped && p->needed - weights <= p->free) {
+        hint = "; --mmap leaves the weights to the page cache";
+    } else if (p->needed - p->bytes[PLAN_KV] <= p->free) {
+        hint = "; a smaller --ctx or another --kv takes less";
+    }
     return err_set(e, QA_E_NOMEM,
                    "needs %llu bytes of memory (%.2f GB), %llu (%.2f GB) are free%s",
                    (unsigned long long)p->needed, (double)p->needed * 1e-9,
-                   (unsigned long long)p->free, (double)p->free * 1e-9,
-                   would_fit ? "; --mmap leaves the weights to the page cache" : "");
+                   (unsigned long long)p->free, (double)p->free * 1e-9, hint);
 }

@@ -19,7 +19,8 @@
 
 #include "engine/base/err.h"
 
-enum { SUFFIX_MATCH_MIN = 8 }; /* shorter matches say too little about what follows */
+enum { SUFFIX_MATCH_MIN = 8 };    /* shorter matches say too little about what follows */
+enum { SUFFIX_TOKEN_BYTES = 96 }; /* per token of code and prose, slack included: for plans */
 
 struct suffix_state;
 struct suffix_edge;

@@ -143,7 +143,7 @@ enum status agentic_solve(void *agentic,
 /* ---- the bare model ---- */
 
 static const char *const STOPS[] = {"\nclass", "\ndef", "\n#", "\nif", "\nprint"};
-enum { VANILLA_TOKENS = 1024, LONGEST_STOP = 6 };
+enum { LONGEST_STOP = 6 };
 
 /* Where the text ends: at the earliest stop text that begins behind `from`. */
 static size_t find_stop(struct str text, size_t from)

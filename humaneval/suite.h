@@ -64,6 +64,7 @@ struct solver {
 
 /* Raw continuation of the prompt, greedy, up to 1,024 tokens or one of five stop texts,
  * as base models are measured. */
+enum { VANILLA_TOKENS = 1024, VANILLA_CTX = 2 * VANILLA_TOKENS }; /* with a usual prompt */
 struct vanilla {
     struct engine *engine; /* borrowed */
     int n_draft, n_copy;

@@ -124,7 +124,9 @@ static bool fail(struct work *w, int code, const struct err *e)
 static bool open_all(struct work *w)
 {
     struct err e = {0};
-    struct engine_opts eo = run_engine_opts(&w->o.model);
+    struct engine_expect x = run_expect(&w->o.model, AGENT_CTX);
+    x.n_marks = AGENT_MARKS + TALK_MARKS;
+    struct engine_opts eo = run_engine_opts(&w->o.model, &x);
     struct talk_opts to = {.agent = run_agent_opts(&w->o.model), .dir = w->o.dir};
     char *unfinished = NULL;
     if (sandbox_open(&w->sandbox, &w->o.sandbox, &e)) return fail(w, EXIT_SANDBOX, &e);
