@@ -15,12 +15,14 @@
 #include <unistd.h>
 
 enum {
-    BLOCK_BYTES = 4 << 20,  /* of one read                                             */
+    BLOCK_BYTES = 4 << 20,  /* taken by a reader, and the most of one read              */
+    PIECE_LEAST = 1 << 18,  /* of one read from a slow disk: a stop waits for it         */
     N_READERS = 8,          /* reads in flight: threads that wait, not compute         */
     DIRECT_ALIGN = 4096,    /* of offset, length and memory: what every disk accepts   */
     DIRECT_LEAST = 64 << 20 /* a smaller file is wanted again soon: leave it cached    */
 };
 static const double REPORT_EVERY_S = 0.05;
+static const double PIECE_S = 0.04; /* a read that took longer was too large */
 
 /* A run of bytes of one file that tensors lie in. */
 struct run {
@@ -174,7 +176,7 @@ static size_t read_cached(const struct run *r, size_t from, size_t to)
     return at - from;
 }
 
-static enum status read_block(struct job *j,
+static enum status read_piece(struct job *j,
                               const struct run *r,
                               size_t from,
                               size_t to,
@@ -206,21 +208,37 @@ static const struct run *block_at(const struct job *j, size_t i, size_t *from, s
     return r;
 }
 
-static void *reader(void *ctx)
+/* A stop is heard between two reads.  All readers wait for the disk at the same time, so on
+ * a slow one large reads would keep the user waiting; *piece follows its pace. */
+static enum status read_block(struct job *j, size_t i, size_t *piece, struct err *e)
 {
-    struct job *j = ctx;
-    struct err e = {0};
-    while (!atomic_load(&j->has_ended)) {
+    size_t from, to;
+    const struct run *r = block_at(j, i, &from, &to);
+    while (from < to && !atomic_load(&j->has_ended)) {
         if (engine_stop_requested()) {
             atomic_store(&j->has_ended, true);
             break;
         }
+        const double start_s = clock_now_s();
+        const size_t end = QA_MIN((from + *piece) / DIRECT_ALIGN * DIRECT_ALIGN, to);
+        const enum status st = read_piece(j, r, from, end, e);
+        if (st) return st;
+        atomic_fetch_add(&j->n_read, end - from);
+        from = end;
+        *piece = clock_now_s() - start_s > PIECE_S ? QA_MAX(*piece / 2, (size_t)PIECE_LEAST)
+                                                   : QA_MIN(*piece * 2, (size_t)BLOCK_BYTES);
+    }
+    return QA_OK;
+}
+
+static void *reader(void *ctx)
+{
+    struct job *j = ctx;
+    struct err e = {0};
+    size_t piece = PIECE_LEAST;
+    while (!atomic_load(&j->has_ended)) {
         const size_t i = atomic_fetch_add(&j->next, 1);
-        if (i >= j->n_blocks) break;
-        size_t from, to;
-        const struct run *r = block_at(j, i, &from, &to);
-        if (read_block(j, r, from, to, &e)) break;
-        atomic_fetch_add(&j->n_read, to - from);
+        if (i >= j->n_blocks || read_block(j, i, &piece, &e)) break;
     }
     pthread_mutex_lock(&j->lock);
     if (e.code) {

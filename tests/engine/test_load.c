@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -97,8 +99,11 @@ static enum status load(const struct gguf *g,
     return load_tensors(g, t, n, p, stats, e);
 }
 
-/* A byte that no read gets; these stand before libc's. */
+/* A byte that no read gets, or a disk on which every read takes its time; these stand
+ * before libc's. */
 static off_t bad_byte = -1;
+static atomic_bool is_slow, is_stop_asked;
+static atomic_ullong n_read_after_stop;
 
 ssize_t pread(int fd, void *to, size_t n, off_t at)
 {
@@ -106,12 +111,17 @@ ssize_t pread(int fd, void *to, size_t n, off_t at)
         errno = EIO;
         return -1;
     }
+    if (atomic_load(&is_slow)) {
+        nanosleep(&(struct timespec){.tv_nsec = 60 * 1000 * 1000}, NULL);
+        if (atomic_load(&is_stop_asked)) atomic_fetch_add(&n_read_after_stop, n);
+    }
     return syscall(SYS_pread64, fd, to, n, at);
 }
 
 ssize_t preadv2(int fd, const struct iovec *v, int n, off_t at, int flags)
 {
-    if (bad_byte < 0) return syscall(SYS_preadv2, fd, v, n, at, 0L, flags);
+    if (bad_byte < 0 && !atomic_load(&is_slow))
+        return syscall(SYS_preadv2, fd, v, n, at, 0L, flags);
     errno = EAGAIN; /* not cached, so that every byte comes through pread() */
     return -1;
 }
@@ -298,6 +308,34 @@ static void a_wish_to_stop_is_heard(void **state)
     unlink(f.path);
 }
 
+/* What is being read when the wish comes must end first: on a slow disk little of it. */
+static void on_slow_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx, (void)total;
+    if (done == 0) return;
+    atomic_store(&is_stop_asked, true);
+    engine_stop();
+}
+
+static void a_wish_to_stop_does_not_wait_long_for_a_slow_disk(void **state)
+{
+    enum { N_READERS = 8, PIECE_BYTES = 256 << 10 };
+    const struct file f = make_file(1);
+    struct gguf *g = open_file(&f, false);
+    struct load_stats stats = {0};
+    struct err e = {0};
+    const struct engine_progress p = {on_slow_progress, NULL};
+    atomic_store(&is_slow, true);
+    assert_int_equal(load(g, ALL, 3, &p, &stats, &e), QA_E_STOP);
+    atomic_store(&is_slow, false);
+    /* A large piece and two ragged ends, each. */
+    assert_true(atomic_load(&n_read_after_stop) <=
+                (unsigned long long)N_READERS * (PIECE_BYTES + 2 * 4096));
+    engine_stop_clear();
+    gguf_close(g);
+    unlink(f.path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_file_that_cannot_be_mapped_or_held_is_an_error),
         cmocka_unit_test(another_file_at_its_path_is_not_read),
         cmocka_unit_test(a_wish_to_stop_is_heard),
+        cmocka_unit_test(a_wish_to_stop_does_not_wait_long_for_a_slow_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
