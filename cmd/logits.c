@@ -1,12 +1,23 @@
 /* logits.c - `qagent logits`: raw outputs for a list of ids, for checking engines. */
 #include "cmd/run.h"
+#include "cmd/trace_file.h"
 #include "engine/base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_TOKENS = 0x100, KEY_OUT, KEY_HIDDEN, KEY_MTP, KEY_MTP_HIDDEN, KEY_STEP, KEY_CHECK };
+enum {
+    KEY_TOKENS = 0x100,
+    KEY_OUT,
+    KEY_HIDDEN,
+    KEY_MTP,
+    KEY_MTP_HIDDEN,
+    KEY_STEP,
+    KEY_CHECK,
+    KEY_TRACE,
+    KEY_AGAINST
+};
 enum { TOKENS_MAX_BYTES = 64 << 20 };
 /* No kernel is this far from the definition, whatever the weights' format. */
 static const double CHECK_MOST = 0.1;
@@ -14,21 +25,27 @@ static const double CHECK_MOST = 0.1;
 struct logits_opts {
     struct model_opts model;
     const char *tokens, *out, *hidden, *mtp, *mtp_hidden;
-    int64_t step; /* 0: all at once */
+    const char *trace, *against; /* a file to write, or to compare with */
+    int64_t step;                /* 0: all at once */
     bool want_check;
 };
 
 static const struct argp_option OPTIONS[] = {
-    {"tokens",                        KEY_TOKENS, "FILE", 0, "the ids, little-endian int32", 0},
-    {"out",                         KEY_OUT, "FILE", 0, "logits, float32 [T, vocab] (default: standard output)", 0},
-    {"hidden", KEY_HIDDEN, "FILE", 0, "hidden after the output norm, float32 [T, embd]", 0},
-    {"mtp",                               KEY_MTP, "FILE", 0, "the draft layer's logits, row 0 zeros", 0},
+    {"tokens",                                           KEY_TOKENS, "FILE", 0, "the ids, little-endian int32", 0},
+    {"out",                                            KEY_OUT, "FILE", 0, "logits, float32 [T, vocab] (default: standard output)", 0},
+    {"hidden",                    KEY_HIDDEN, "FILE", 0, "hidden after the output norm, float32 [T, embd]", 0},
+    {"mtp",                                                  KEY_MTP, "FILE", 0, "the draft layer's logits, row 0 zeros", 0},
     {"mtp-hidden",KEY_MTP_HIDDEN, "FILE", 0, "the draft layer's hidden, row 0 zeros", 0},
-    {"step",                              KEY_STEP, "N", 0, "feed N tokens at a time (default: all at once)", 0},
-    {"check-ref",                              KEY_CHECK, 0, 0,
+    {"step",                                                 KEY_STEP, "N", 0, "feed N tokens at a time (default: all at once)", 0},
+    {"check-ref",                                                 KEY_CHECK, 0, 0,
      "run the definition beside every verb, on the same inputs, and show the largest "
      "differences", 0},
-    {0                       },
+    {"trace",                                           KEY_TRACE, "FILE", 0,
+     "write a line for every output of every verb: its checksum, and its root mean square", 0},
+    {"trace-against",                                            KEY_AGAINST, "FILE", 0,
+     "compare with the trace of another run, bit by bit, and name the first verb that differs "
+     "(exit 1)", 0},
+    {0},
 };
 
 static error_t option(int key, char *arg, struct argp_state *state)
@@ -46,6 +63,8 @@ static error_t option(int key, char *arg, struct argp_state *state)
         o->want_check = true;
         o->model.trace = TRACE_CHECK;
         break;
+    case KEY_TRACE: o->trace = arg; break;
+    case KEY_AGAINST: o->against = arg; break;
     case ARGP_KEY_ARG: opt_fail("unexpected word '%s'", arg);
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -100,7 +119,8 @@ static enum status check_ids(const struct logits_opts *o,
 /* Asked for, or nothing else is. */
 static bool wants_logits(const struct logits_opts *o)
 {
-    return o->out || !(o->hidden || o->mtp || o->mtp_hidden || o->want_check);
+    return o->out ||
+           !(o->hidden || o->mtp || o->mtp_hidden || o->want_check || o->trace || o->against);
 }
 
 static enum status work(const struct logits_opts *o,
@@ -158,6 +178,16 @@ static bool print_check(const struct engine *g)
     return is_fine;
 }
 
+static enum status open_trace(struct trace_file **out, struct logits_opts *o, struct err *e)
+{
+    const char *path = o->trace ? o->trace : o->against;
+    const enum status st = trace_file_open(out, path, o->against != NULL, e);
+    if (st) return st;
+    o->model.tracer = trace_file_tracer(*out);
+    if (o->model.trace == TRACE_OFF) o->model.trace = TRACE_COUNT;
+    return QA_OK;
+}
+
 int logits_main(int argc, char **argv)
 {
     struct logits_opts o = {.model = model_opts_default()};
@@ -170,13 +200,19 @@ int logits_main(int argc, char **argv)
     };
     opt_parse(&parser, argc, argv, &o);
     if (!o.tokens) opt_fail("logits needs --tokens FILE");
+    if (o.trace && o.against) opt_fail("give --trace or --trace-against, not both");
     cmd_catch_signals();
     struct err e = {0};
     struct engine *g = NULL;
+    struct trace_file *trace = NULL;
     struct str_buf tokens;
     str_buf_init(&tokens, TOKENS_MAX_BYTES);
     int code = EXIT_USAGE;
     if (file_read(&tokens, o.tokens, &e)) {
+        code = cmd_fail(EXIT_USAGE, &e);
+        goto out;
+    }
+    if ((o.trace || o.against) && open_trace(&trace, &o, &e)) {
         code = cmd_fail(EXIT_USAGE, &e);
         goto out;
     }
@@ -186,7 +222,9 @@ int logits_main(int argc, char **argv)
     x.n_embd_rows = n * ((o.hidden ? 1 : 0) + (o.mtp_hidden ? 1 : 0));
     code = run_open_engine(&g, &o.model, &x, true);
     if (code) goto out;
-    const enum status st = work(&o, g, &tokens, &e);
+    bool is_same = true;
+    enum status st = work(&o, g, &tokens, &e);
+    if (!st && trace) st = trace_file_end(trace, &is_same, &e);
     if (st == QA_E_STOP) {
         code = cmd_stop;
     } else if (st) {
@@ -195,9 +233,12 @@ int logits_main(int argc, char **argv)
         err_set(&e, QA_E_INTERNAL, "kernels '%s' differ from ref by more than %g",
                 engine_info(g)->kernels, CHECK_MOST);
         code = cmd_fail(EXIT_INTERNAL, &e);
+    } else if (!is_same) {
+        code = EXIT_INTERNAL;
     }
 out:
     engine_close(g);
+    trace_file_close(trace);
     str_buf_release(&tokens);
     return code;
 }

@@ -20,8 +20,9 @@ struct model_opts {
     enum kv_type kv_k, kv_v;
     int n_draft, n_copy; /* -1: default                                   */
     bool want_mmap;
-    enum trace_mode trace; /* set by the command, not by an option                  */
-    int think_tokens;      /* -1: on, no budget; 0: off; N: budget                  */
+    enum trace_mode trace; /* set by the command, not by an option; so is            */
+    struct engine_tracer tracer;
+    int think_tokens; /* -1: on, no budget; 0: off; N: budget                  */
     struct sampling sampling;
     /* Which of the sampling fields the user gave; the mode's defaults hold for others. */
     bool has_temp, has_top_p, has_top_k, has_min_p, has_presence, has_seed;

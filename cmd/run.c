@@ -71,6 +71,7 @@ struct engine_opts run_engine_opts(const struct model_opts *o, const struct engi
     eo.kv_v = o->kv_v;
     eo.want_mmap = o->want_mmap;
     eo.trace = o->trace;
+    eo.tracer = o->tracer;
     eo.want_draft = o->n_draft != 0;
     eo.expect = *x;
     return eo;

@@ -139,7 +139,7 @@ static enum status open_parts(struct engine *g, const struct engine_opts *o, str
     if (st) return st;
     g->ops = ops; /* from here on close() releases through it */
     g->is_traced = o->trace != TRACE_OFF;
-    if (g->is_traced) st = trace_wrap(&g->ops, &g->dev, o->trace == TRACE_CHECK, e);
+    if (g->is_traced) st = trace_wrap(&g->ops, &g->dev, o->trace == TRACE_CHECK, o->tracer, e);
     if (st) return st;
     st = model_open(&g->m, g->file, g->ops, g->dev, o->want_draft, e);
     if (st) return st;

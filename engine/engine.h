@@ -49,6 +49,41 @@ struct engine_progress {
 /* What the backend's verbs take: counted, or also compared with the definition (slow). */
 enum trace_mode { TRACE_OFF, TRACE_COUNT, TRACE_CHECK };
 
+/* The operations that a forward pass consists of, see ops.h. */
+enum verb {
+    VERB_EMBED,
+    VERB_NORM,
+    VERB_MATMUL,
+    VERB_QK_PREP,
+    VERB_ATTN,
+    VERB_CONV,
+    VERB_DELTA_PREP,
+    VERB_DELTA,
+    VERB_NORM_GATE,
+    VERB_FFN,
+    VERB_ROUTE,
+    VERB_EXPERTS,
+    VERB_MTP_JOIN,
+    VERB_PICK,
+    VERB_COUNT
+};
+const char *verb_name(enum verb v);
+
+/* One output of a verb, for comparing two runs line by line. */
+struct verb_output {
+    enum verb verb;
+    uint64_t i_call; /* of this verb                                              */
+    int i_output;    /* a verb may write several: in the order of its arguments      */
+    size_t n;        /* values of four bytes                                       */
+    uint64_t sum;    /* checksum of their bytes                                    */
+    double rms;      /* root of their mean square, to tell rounding from nonsense    */
+};
+/* Told after every verb that ran, in order, by the thread that computes.  May be NULL. */
+struct engine_tracer {
+    void (*output)(void *ctx, const struct verb_output *o);
+    void *ctx;
+};
+
 /* What will be opened on an engine, for the memory check before the weights are read. */
 struct engine_expect {
     int64_t cap_tokens; /* of a session; 0: 512                                     */
@@ -66,10 +101,11 @@ struct engine_opts {
     const char *kernels;    /* "ref", "plain", "avx2", "avx512"; NULL: best here    */
     int n_threads;          /* 0: physical cores this process may use               */
     enum kv_type kv_k, kv_v;
-    bool want_mmap;        /* map the file: the page cache holds the weights           */
-    enum trace_mode trace; /* see engine_verb()                                    */
-    bool want_draft;       /* load the draft layer when the file has one           */
-    bool is_text_only;     /* tokenizer alone: no weights are read, no session can open  */
+    bool want_mmap;              /* map the file: the page cache holds the weights           */
+    enum trace_mode trace;       /* see engine_verb()                                    */
+    struct engine_tracer tracer; /* with TRACE_COUNT or TRACE_CHECK                    */
+    bool want_draft;             /* load the draft layer when the file has one           */
+    bool is_text_only; /* tokenizer alone: no weights are read, no session can open  */
     struct engine_progress progress;
     struct engine_expect expect; /* zeros: one session of few tokens, without marks */
 };
@@ -102,25 +138,8 @@ enum status engine_open(struct engine **out,
 void engine_close(struct engine *g); /* NULL is fine; all sessions must be closed   */
 const struct engine_info *engine_info(const struct engine *g);
 
-/* ---- verbs: the operations that a forward pass consists of --------------- */
+/* ---- what the verbs took ------------------------------------------------ */
 
-enum verb {
-    VERB_EMBED,
-    VERB_NORM,
-    VERB_MATMUL,
-    VERB_QK_PREP,
-    VERB_ATTN,
-    VERB_CONV,
-    VERB_DELTA_PREP,
-    VERB_DELTA,
-    VERB_NORM_GATE,
-    VERB_FFN,
-    VERB_ROUTE,
-    VERB_EXPERTS,
-    VERB_MTP_JOIN,
-    VERB_PICK,
-    VERB_COUNT
-};
 struct verb_stats {
     uint64_t n_calls;
     double seconds;
@@ -131,7 +150,6 @@ struct verb_stats {
     double worst;     /* largest relative error of a whole output (L2)                */
     uint64_t i_worst; /* of which call                                                 */
 };
-const char *verb_name(enum verb v);
 /* Since the engine was opened or the counters were reset; zeros with TRACE_OFF. */
 struct verb_stats engine_verb(const struct engine *g, enum verb v);
 void engine_verbs_reset(struct engine *g);

@@ -2,6 +2,7 @@
 #include "engine/trace.h"
 
 #include "engine/base/clock.h"
+#include "engine/hash.h"
 #include "engine/kv.h"
 
 #include <math.h>
@@ -24,6 +25,7 @@ struct device {
     struct room room[N_ROOMS];
     bool is_out_of_memory; /* some call could not be checked */
     struct verb_stats stats[VERB_COUNT];
+    struct engine_tracer tracer;
 };
 
 const char *verb_name(enum verb v)
@@ -196,6 +198,57 @@ static void compare(struct device *d,
     s->i_worst = s->n_calls - 1;
 }
 
+/* ---- what came out ---------------------------------------------------------- */
+
+static void tell_sum(const struct device *d,
+                     enum verb v,
+                     int i_output,
+                     const void *p,
+                     size_t n,
+                     double squares)
+{
+    struct hash h = {0};
+    hash_add(&h, p, 4 * n);
+    const struct verb_output o = {.verb = v,
+                                  .i_call = d->stats[v].n_calls - 1,
+                                  .i_output = i_output,
+                                  .n = n,
+                                  .sum = hash_value(&h),
+                                  .rms = sqrt(squares / (double)QA_MAX(n, (size_t)1))};
+    d->tracer.output(d->tracer.ctx, &o);
+}
+
+static void tell(const struct device *d, enum verb v, int i_output, const float *p, size_t n)
+{
+    double squares = 0;
+    if (!d->tracer.output) return;
+    for (size_t i = 0; i < n; i++)
+        squares += (double)p[i] * (double)p[i];
+    tell_sum(d, v, i_output, p, n, squares);
+}
+
+static void tell_ids(const struct device *d, enum verb v, int i, const int32_t *p, size_t n)
+{
+    double squares = 0;
+    if (!d->tracer.output) return;
+    for (size_t k = 0; k < n; k++)
+        squares += (double)p[k] * (double)p[k];
+    tell_sum(d, v, i, p, n, squares);
+}
+
+/* The state of every span, behind the output of its rows. */
+static void tell_states(const struct device *d,
+                        enum verb v,
+                        struct spans s,
+                        size_t offset,
+                        size_t n)
+{
+    for (int i = 0; i < s.n; i++)
+        tell(d, v, 1 + i, s.p[i].state + offset, n);
+}
+
+/* ---- the verbs ----------------------------------------------------------------- */
+
 /* A verb that writes `out` [n] and changes nothing else. */
 #define SIMPLE(d, a, verb, VERB, n_out, out_field, work_of)              \
     do {                                                                 \
@@ -209,6 +262,7 @@ static void compare(struct device *d,
         const double start_s = clock_now_s();                            \
         (d)->ops->verb((d)->dev, a);                                     \
         account(d, VERB, start_s, work_of);                              \
+        tell(d, VERB, 0, (a)->out_field, n_values);                      \
         if (want) compare(d, VERB, (a)->out_field, want, n_values);      \
     } while (0)
 
@@ -235,6 +289,8 @@ static void t_norm(struct device *d, const struct norm_args *a)
     const double start_s = clock_now_s();
     d->ops->norm(d->dev, a);
     account(d, VERB_NORM, start_s, w);
+    tell(d, VERB_NORM, 0, a->out, n);
+    if (a->add && a->out != a->x) tell(d, VERB_NORM, 1, a->x, n);
     if (x && out) compare(d, VERB_NORM, a->out, out, n);
     if (x && out && a->add && out != x) compare(d, VERB_NORM, a->x, x, n);
 }
@@ -251,6 +307,8 @@ static void t_matmul(struct device *d, const struct matmul_args *a)
     const double start_s = clock_now_s();
     d->ops->matmul(d->dev, a);
     account(d, VERB_MATMUL, start_s, matmul_work(a));
+    for (int i = 0; i < a->n_out; i++)
+        tell(d, VERB_MATMUL, i, a->out[i], (size_t)a->n_rows * (size_t)a->w[i]->rows);
     for (int i = 0; i < a->n_out && is_checked; i++)
         compare(d, VERB_MATMUL, a->out[i], b.out[i], (size_t)a->n_rows * (size_t)a->w[i]->rows);
 }
@@ -269,6 +327,8 @@ static void t_qk_prep(struct device *d, const struct qk_prep_args *a)
     const double start_s = clock_now_s();
     d->ops->qk_prep(d->dev, a);
     account(d, VERB_QK_PREP, start_s, w);
+    tell(d, VERB_QK_PREP, 0, a->qg, n_q);
+    tell(d, VERB_QK_PREP, 1, a->k, n_k);
     if (!is_checked) return;
     compare(d, VERB_QK_PREP, a->qg, b.qg, n_q);
     compare(d, VERB_QK_PREP, a->k, b.k, n_k);
@@ -330,6 +390,8 @@ static void t_conv(struct device *d, const struct conv_args *a)
     const double start_s = clock_now_s();
     d->ops->conv(d->dev, a);
     account(d, VERB_CONV, start_s, w);
+    if (a->out) tell(d, VERB_CONV, 0, a->out, n);
+    tell_states(d, VERB_CONV, a->spans, a->tail_offset, n_tail);
     if (out) {
         if (a->out) compare(d, VERB_CONV, a->out, out, n);
         compare_states(d, VERB_CONV, a->spans, spans, a->tail_offset, n_tail);
@@ -352,6 +414,9 @@ static void t_delta_prep(struct device *d, const struct delta_prep_args *a)
     const double start_s = clock_now_s();
     d->ops->delta_prep(d->dev, a);
     account(d, VERB_DELTA_PREP, start_s, w);
+    tell(d, VERB_DELTA_PREP, 0, a->qkv, n);
+    tell(d, VERB_DELTA_PREP, 1, a->decay, n_heads);
+    tell(d, VERB_DELTA_PREP, 2, a->beta, n_heads);
     if (!is_checked) return;
     compare(d, VERB_DELTA_PREP, a->qkv, b.qkv, n);
     compare(d, VERB_DELTA_PREP, a->decay, b.decay, n_heads);
@@ -374,6 +439,8 @@ static void t_delta(struct device *d, const struct delta_args *a)
     const double start_s = clock_now_s();
     d->ops->delta(d->dev, a);
     account(d, VERB_DELTA, start_s, delta_work(a));
+    if (a->out) tell(d, VERB_DELTA, 0, a->out, n);
+    tell_states(d, VERB_DELTA, a->spans, a->state_offset, n_state);
     if (out) {
         if (a->out) compare(d, VERB_DELTA, a->out, out, n);
         compare_states(d, VERB_DELTA, a->spans, spans, a->state_offset, n_state);
@@ -391,6 +458,7 @@ static void t_norm_gate(struct device *d, const struct norm_gate_args *a)
     const double start_s = clock_now_s();
     d->ops->norm_gate(d->dev, a);
     account(d, VERB_NORM_GATE, start_s, w);
+    tell(d, VERB_NORM_GATE, 0, a->x, n);
     if (b.x) compare(d, VERB_NORM_GATE, a->x, b.x, n);
 }
 
@@ -433,6 +501,9 @@ static void t_route(struct device *d, const struct route_args *a)
     const double start_s = clock_now_s();
     d->ops->route(d->dev, a);
     account(d, VERB_ROUTE, start_s, weight_work(a->router, a->n_rows));
+    tell_ids(d, VERB_ROUTE, 0, a->ids, n);
+    tell(d, VERB_ROUTE, 1, a->share, n);
+    if (a->shared) tell(d, VERB_ROUTE, 2, a->shared_share, (size_t)a->n_rows);
     if (is_checked) compare_routes(d, a, &b);
 }
 
@@ -453,6 +524,7 @@ static void t_pick(struct device *d, const struct pick_args *a)
     const double start_s = clock_now_s();
     d->ops->pick(d->dev, a);
     account(d, VERB_PICK, start_s, (struct work){floats(a->n_rows, a->n), 0});
+    tell_ids(d, VERB_PICK, 0, a->ids, (size_t)a->n_rows);
 }
 
 /* ---- memory: passed on -------------------------------------------------------- */
@@ -540,6 +612,7 @@ static const struct ops TABLE = {
 enum status trace_wrap(const struct ops **ops,
                        struct device **dev,
                        bool is_check,
+                       struct engine_tracer tracer,
                        struct err *e)
 {
     struct device *d = calloc(1, sizeof *d);
@@ -554,6 +627,7 @@ enum status trace_wrap(const struct ops **ops,
     }
     d->ops = *ops;
     d->dev = *dev;
+    d->tracer = tracer;
     d->table = TABLE;
     d->table.name = d->ops->name;
     d->table.max_threads = d->ops->max_threads;

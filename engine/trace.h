@@ -18,6 +18,7 @@
 enum status trace_wrap(const struct ops **ops,
                        struct device **dev,
                        bool is_check,
+                       struct engine_tracer tracer,
                        struct err *e) MUST_USE;
 
 /* Of a wrapped device. */

@@ -138,7 +138,7 @@ static void a_verb_that_is_wrong_is_seen(void **state)
     const struct ops *ops = &broken;
     struct device *d = NULL;
     OK(ops->open(&d, &(struct device_opts){1}, ok));
-    OK(trace_wrap(&ops, &d, true, ok));
+    OK(trace_wrap(&ops, &d, true, (struct engine_tracer){0}, ok));
     float x[WIDTH] = {1, 2, 3, 4, 5, 6, 7, 8}, w[WIDTH] = {1, 1, 1, 1, 1, 1, 1, 1}, out[WIDTH];
     const struct norm_args a = {
         .out = out, .x = x, .w = w, .n_rows = 1, .n = WIDTH, .eps = 1e-6f};
@@ -154,9 +154,92 @@ static void a_verb_that_is_wrong_is_seen(void **state)
     ops->close(d);
 }
 
+enum { OUTPUTS_MAX = 20000 };
+struct outputs {
+    struct verb_output p[OUTPUTS_MAX];
+    int n;
+};
+
+static void on_output(void *ctx, const struct verb_output *o)
+{
+    struct outputs *all = ctx;
+    assert_true(all->n < OUTPUTS_MAX);
+    all->p[all->n++] = *o;
+}
+
+static struct outputs *outputs_of(const char *stem, const char *kernels)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s.gguf", stem);
+    struct outputs *all = calloc(1, sizeof *all);
+    assert_non_null(all);
+    struct engine_opts o = engine_opts_default();
+    struct engine *g = NULL;
+    int32_t ids[N];
+    o.model_path = path;
+    o.kernels = kernels;
+    o.n_threads = 1;
+    o.trace = TRACE_COUNT;
+    o.tracer = (struct engine_tracer){on_output, all};
+    OK(engine_open(&g, &o, ok));
+    fill_ids(ids, N, 3);
+    const size_t n_embd = (size_t)engine_info(g)->n_embd;
+    struct raw_outputs raw = {.hidden = calloc(N * n_embd, sizeof(float))};
+    OK(engine_raw(g, ids, N, 16, &raw, ok));
+    free(raw.hidden);
+    engine_close(g);
+    return all;
+}
+
+/* Place of the first output that is not the same in both; -1: none. */
+static int first_difference(const struct outputs *a, const struct outputs *b)
+{
+    for (int i = 0; i < a->n && i < b->n; i++) {
+        if (a->p[i].verb != b->p[i].verb || a->p[i].i_call != b->p[i].i_call ||
+            a->p[i].i_output != b->p[i].i_output || a->p[i].n != b->p[i].n ||
+            a->p[i].sum != b->p[i].sum)
+            return i;
+    }
+    return a->n == b->n ? -1 : QA_MIN(a->n, b->n);
+}
+
+static void two_runs_of_one_kernel_set_have_the_same_checksums(void **state)
+{
+    (void)state;
+    static const char *const STEMS[] = {MINI_MOE, MINI_DENSE};
+    for (size_t i = 0; i < COUNT(STEMS); i++) {
+        struct outputs *a = outputs_of(STEMS[i], "plain"), *b = outputs_of(STEMS[i], "plain");
+        assert_true(a->n > 50);
+        assert_int_equal(first_difference(a, b), -1);
+        free(a);
+        free(b);
+    }
+}
+
+/* The embedding is looked up alike; the first verb that computes otherwise is named, and
+ * its output is nearly the same. */
+static void another_kernel_set_differs_first_in_a_verb_with_a_name(void **state)
+{
+    (void)state;
+    struct outputs *a = outputs_of(MINI_MOE, "ref"), *b = outputs_of(MINI_MOE, "plain");
+    const int i = first_difference(a, b);
+    assert_true(i > 0 && i < a->n);
+    assert_int_equal(a->p[0].verb, VERB_EMBED);
+    assert_int_equal(a->p[i].verb, b->p[i].verb);
+    assert_int_equal(a->p[i].n, b->p[i].n);
+    assert_true(a->p[i].verb == VERB_NORM || a->p[i].verb == VERB_MATMUL);
+    assert_true(fabs(a->p[i].rms - b->p[i].rms) < 0.01 * a->p[i].rms);
+    printf("    first difference of ref and plain: %s, call %d\n", verb_name(a->p[i].verb),
+           (int)a->p[i].i_call);
+    free(a);
+    free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_runs_of_one_kernel_set_have_the_same_checksums),
+        cmocka_unit_test(another_kernel_set_differs_first_in_a_verb_with_a_name),
         cmocka_unit_test(tracing_changes_nothing),
         cmocka_unit_test(the_bytes_of_a_plain_step_are_those_of_its_weights_and_memory),
         cmocka_unit_test(kernels_agree_with_ref_verb_by_verb),
