@@ -395,7 +395,8 @@ static int next_key(EditLine *el, wchar_t *c)
     }
     while (l->i_out == l->n_out) {
         l->i_out = l->n_out = 0;
-        const int ms = l->is_over ? -1 : l->hooks.wait(l->hooks.ctx);
+        /* Drawing for each byte of a burst would take a second a page. */
+        const int ms = l->is_over ? -1 : l->n_in ? 0 : l->hooks.wait(l->hooks.ctx);
         if (ms < 0) {
             l->is_over = true;
             return 0;

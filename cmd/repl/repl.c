@@ -202,7 +202,10 @@ static void hand_back(struct repl *r, const char *sent)
     }
     if (b.n) {
         str_buf_addf(&b, "%s%s", *typed ? "\n" : "", typed);
-        line_set(r->line, b.p);
+        char *full = line_full(r->line, b.p); /* a chip holds no others */
+        line_set(r->line, "");
+        line_put(r->line, str_of(full));
+        free(full);
     }
     str_buf_release(&b);
     free(typed);
@@ -233,7 +236,7 @@ static void take_unfinished(struct repl *r, const char *text)
 {
     if (!*text) return;
     repl_say(r, STYLE_DIM, "a message was not finished when the session ended: %s", text);
-    if (r->line && !line_view(r->line).n) line_set(r->line, text);
+    if (r->line && !line_view(r->line).n) line_put(r->line, str_of(text));
 }
 
 /* The jail's level, as far as the colon of its statement. */

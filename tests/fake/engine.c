@@ -64,6 +64,7 @@ struct session {
     struct ids turn; /* of the tape, as ids */
     size_t i_turn, pos;
     bool is_new_turn;
+    double overslept_s;
     struct session_stats stats;
 };
 
@@ -420,13 +421,16 @@ static int32_t pick(struct session *s, const struct decode_args *a, const struct
     return best;
 }
 
-/* A burst of n tokens that began at start_s takes as long as the tape says. */
+/* A burst of n tokens that began at start_s takes as long as the tape says; what one sleeps
+ * too long on a busy machine the next sleeps less. */
 static void keep_pace(struct session *s, int n, double start_s)
 {
     if (!(s->g->tape.rate_tps > 0)) return;
-    const int64_t end_ns = (int64_t)((start_s + n / s->g->tape.rate_tps) * 1e9);
+    const double end_s = start_s + n / s->g->tape.rate_tps - s->overslept_s;
+    const int64_t end_ns = (int64_t)(end_s * 1e9);
     const struct timespec end = {end_ns / 1000000000, end_ns % 1000000000};
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
+    s->overslept_s = clock_now_s() - end_s;
     s->stats.decode_s += clock_now_s() - start_s;
 }
 

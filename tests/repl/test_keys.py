@@ -105,6 +105,18 @@ def test_a_long_paste_is_a_chip_and_goes_in_full(tmp_path):
     assert sent(tmp_path) == ["see " + long.strip(), "a\nb\nc\nd\ne\nf"]
 
 
+def test_a_message_too_large_is_refused_with_numbers_and_comes_back(tmp_path):
+    with Session(tmp_path, "repl", "--ctx", "2048", words=taped(tmp_path, [prose("one")])) as s:
+        s.ready()
+        s.send("word " * 400 + "\r")  # no paste: so many keys
+        s.wait(r"the message has 20\d\d tokens; the context of 2048 has\s+room for \d+")
+        s.wait(r"^> \[pasted 1 line\]$")
+        clear(s)
+        s.enter("short")
+        s.wait("^one$")
+        quit_with(s)
+
+
 def test_the_editor_takes_the_draft(tmp_path):
     editor = tmp_path / "editor.sh"
     editor.write_text("#!/bin/sh\nprintf ' and a half\\nof it\\n' >>\"$1\"\n")
