@@ -208,9 +208,11 @@ static void make_statement(struct sandbox *s)
         snprintf(s->statement, sizeof s->statement,
                  "seccomp: %s, seccomp, rlimits, %s; no namespaces: names of files and "
                  "processes are "
-                 "visible, %sdisk is limited per file only; python %s",
+                 "visible, %s; python %s",
                  landlock, has_group ? "cgroup" : "no cgroup",
-                 has_group ? "" : "memory per process, ", p->python.version);
+                 has_group ? "disk is limited per file only"
+                           : "memory is limited per process only, disk per file",
+                 p->python.version);
         return;
     }
     snprintf(

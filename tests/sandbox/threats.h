@@ -2,7 +2,7 @@
  *
  * Numbers count the threats: 1 to 25 resources, 26 to 56 escape and lifetime, 57 to 67
  * files, 68 to 75 output; 37, a killed caller, is in test_soak.c, and 76 to 91, forged
- * verdicts, are in test_score.c. */
+ * verdicts, are in verdicts.h. */
 #ifndef QA_TEST_THREATS_H
 #define QA_TEST_THREATS_H
 
