@@ -24,28 +24,17 @@ struct str tools_code(const struct toolcall *c)
     return (struct str){json_string_value(code), json_string_length(code)};
 }
 
-/* Bytes of the well-formed UTF-8 character at the start of s, or 0. */
-static size_t char_len(struct str s)
-{
-    const unsigned char c = (unsigned char)s.p[0];
-    const size_t n = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-    return n <= s.n && str_is_utf8(str_cut(s, 0, n)) ? n : 0;
-}
-
 void tools_add_inert(struct str_buf *b, struct str s)
 {
     for (size_t i = 0; i < s.n;) {
-        const unsigned char c = (unsigned char)s.p[i];
-        const size_t n = char_len(str_cut(s, i, s.n));
-        const bool is_control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F ||
-                                (n == 2 && c == 0xC2 && (unsigned char)s.p[i + 1] < 0xA0);
-        if (!n || is_control) {
+        uint32_t cp = 0;
+        const size_t n = str_first_char(str_cut(s, i, s.n), &cp);
+        if (!n || str_is_steering(cp)) {
             str_buf_add_z(b, "\xEF\xBF\xBD");
-            i += n ? n : 1;
         } else {
             str_buf_add(b, str_cut(s, i, i + n));
-            i += n;
         }
+        i += n ? n : 1;
     }
 }
 

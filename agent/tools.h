@@ -42,7 +42,7 @@ void tools_format(struct str_buf *b,
                   const struct run_limits *limits,
                   size_t max_bytes);
 
-/* s with what is no UTF-8, and control characters but newline and tab, as U+FFFD. */
+/* s with what is no UTF-8, and what str_is_steering tells, as U+FFFD. */
 void tools_add_inert(struct str_buf *b, struct str s);
 
 #endif

@@ -146,7 +146,7 @@ static size_t held_back(const struct completion *c)
 static void print_up_to(struct completion *c, size_t end)
 {
     if (c->o->want_json || end <= c->n_printed) return;
-    fwrite(c->text.p + c->n_printed, 1, end - c->n_printed, stdout);
+    view_put(stdout, str_cut(str_buf_str(&c->text), c->n_printed, end));
     fflush(stdout);
     c->n_printed = end;
 }

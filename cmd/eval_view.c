@@ -128,6 +128,7 @@ static void on_task_started(struct eval_view *v, const struct suite_event *ev)
 {
     struct eval_job *j = &v->job[ev->i_job];
     name_task(j->task, ev);
+    str_make_inert(j->task);
     j->task_s = clock_now_s();
     j->iteration = 1;
     j->doing = "thinking";
@@ -148,6 +149,7 @@ static void on_task_done(struct eval_view *v, const struct suite_event *ev)
                                 (json_int_t)ev->attempt->n_generated_tokens, "total_s",
                                 ev->attempt->total_s));
     } else if (ev->stats->n_done > v->n_before) {
+        str_make_inert(task); /* a data set is a file of anybody's */
         print_done(v, task, ev);
     }
 }

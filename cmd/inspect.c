@@ -44,17 +44,28 @@ static void print_text(struct str s, size_t max)
 {
     const size_t n = QA_MIN(s.n, max);
     putchar('"');
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char c = (unsigned char)s.p[i];
-        if (c == '\n') {
+    for (size_t i = 0; i < n;) {
+        uint32_t cp = 0;
+        const size_t len = str_first_char(str_cut(s, i, n), &cp);
+        if (!len && n < s.n && n - i < 4) break; /* the cut is within a character */
+        if (cp == '\n') {
             fputs("\\n", stdout);
-        } else if (c < 32 || c == 127) {
-            printf("\\x%02x", c);
+        } else if (!len || cp == '\t' || (cp < 0x80 && str_is_steering(cp))) {
+            printf("\\x%02x", (unsigned char)s.p[i]);
+        } else if (str_is_steering(cp)) {
+            printf("\\u%04x", (unsigned)cp);
         } else {
-            putchar(c);
+            fwrite(s.p + i, 1, len, stdout);
         }
+        i += len ? len : 1;
     }
     printf(n < s.n ? "...\" (%zu bytes)" : "\"", s.n);
+}
+
+static void copy_name(char *out, size_t cap, struct str name)
+{
+    snprintf(out, cap, "%.*s", (int)QA_MIN(name.n, cap), name.p);
+    str_make_inert(out);
 }
 
 static void print_number(const struct gguf_pair *p, uint64_t i)
@@ -74,7 +85,9 @@ static void print_pair(const struct gguf_pair *p, bool want_all)
 {
     const size_t max_chars = want_all ? SIZE_MAX : SHOWN_CHARS;
     const uint64_t n_shown = QA_MIN(p->n, (uint64_t)SHOWN_ITEMS);
-    printf("  %-44.*s ", (int)p->key.n, p->key.p);
+    char key[128];
+    copy_name(key, sizeof key, p->key);
+    printf("  %-44s ", key);
     if (p->type == GGUF_ARRAY) printf("[%llu] ", (unsigned long long)p->n);
     size_t at = 0;
     for (uint64_t i = 0; i < n_shown; i++) {
@@ -114,8 +127,9 @@ static void print_tensor(const struct gguf_tensor *t)
         n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%lld", i ? ", " : "",
                               (long long)t->ne[i]);
     }
-    printf("  %-40.*s %-8s [%s]\n", (int)t->name.n, t->name.p, quant_find(t->type)->name,
-           shape);
+    char name[128];
+    copy_name(name, sizeof name, t->name);
+    printf("  %-40s %-8s [%s]\n", name, quant_find(t->type)->name, shape);
 }
 
 static void print_plain(const struct gguf *g, bool want_all)

@@ -40,19 +40,15 @@ static void usage(FILE *f)
     fputs("\nqagent COMMAND --help says more.  Example: qagent solve task.md\n", f);
 }
 
-static int unknown_command(const char *word)
+static _Noreturn void unknown_command(const char *word)
 {
     const char *names[COUNT(COMMANDS) + 1] = {0};
     for (size_t i = 0; i < COUNT(COMMANDS); i++) {
         names[i] = COMMANDS[i].name;
     }
     const char *near = cmd_nearest(word, names);
-    if (near) {
-        fprintf(stderr, "qagent: unknown command '%s'; did you mean '%s'?\n", word, near);
-    } else {
-        fprintf(stderr, "qagent: unknown command '%s'; qagent --help lists them\n", word);
-    }
-    return EXIT_USAGE;
+    if (near) opt_fail("unknown command '%s'; did you mean '%s'?", word, near);
+    opt_fail("unknown command '%s'; qagent --help lists them", word);
 }
 
 /* A result that could not be written (full disk) is no success. */
@@ -105,5 +101,5 @@ int main(int argc, char **argv)
         argv[1] = title;
         return check_output(COMMANDS[i].run(argc - 1, argv + 1));
     }
-    return unknown_command(word);
+    unknown_command(word);
 }

@@ -17,12 +17,13 @@
 
 _Noreturn void opt_fail(const char *fmt, ...)
 {
+    char text[1024]; /* words of the command line may be of any bytes */
     va_list ap;
     va_start(ap, fmt);
-    fputs("qagent: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    str_make_inert(text);
+    fprintf(stderr, "qagent: %s\n", text);
     exit(EXIT_USAGE);
 }
 

@@ -40,14 +40,17 @@ static void announce(const struct engine_info *i, bool is_embedded)
         return;
     }
     char how[64] = "mapped"; /* how the weights came */
+    char name[128];          /* out of the file: any bytes */
+    snprintf(name, sizeof name, "%s", *i->name ? i->name : i->arch);
+    str_make_inert(name);
     if (i->read_bytes) {
         snprintf(how, sizeof how, "read at %.2f GB/s",
                  (double)i->read_bytes * 1e-9 / i->read_s);
     }
     fprintf(stderr,
-            "qagent: %s, %.2f B parameters, %.2f GB %s, %d threads, kernels %s, %.1f s\n",
-            *i->name ? i->name : i->arch, (double)i->n_params * 1e-9,
-            (double)i->weight_bytes * 1e-9, how, i->n_threads, i->kernels, i->load_s);
+            "qagent: %s, %.2f B parameters, %.2f GB %s, %d threads, kernels %s, %.1f s\n", name,
+            (double)i->n_params * 1e-9, (double)i->weight_bytes * 1e-9, how, i->n_threads,
+            i->kernels, i->load_s);
 }
 
 struct engine_expect run_expect(const struct model_opts *o, int64_t otherwise)

@@ -317,7 +317,7 @@ static void put_answer(FILE *f, const struct agent_result *r)
 {
     const char *p = r->code ? r->code : r->answer;
     const size_t n = r->code ? r->n_code : r->n_answer;
-    fwrite(p, 1, n, f);
+    view_put(f, (struct str){p, n});
     if (!n || p[n - 1] != '\n') fputc('\n', f);
 }
 

@@ -1,5 +1,6 @@
 /* tokens.c - `qagent tokens`: text to token ids and back. */
 #include "cmd/run.h"
+#include "cmd/view.h"
 #include "engine/base/file.h"
 
 #include <jansson.h>
@@ -124,10 +125,14 @@ static enum status work(const struct tokens_opts *o,
     enum status st = QA_OK;
     if (o->want_decode) {
         st = parse_ids(g, input, &ids, e);
+        struct str_buf text;
+        str_buf_init(&text, (size_t)1 << 40);
         for (size_t i = 0; !st && i < ids.n; i++) {
-            const struct str piece = engine_piece(g, ids.p[i]);
-            fwrite(piece.p, 1, piece.n, stdout);
+            str_buf_add(&text, engine_piece(g, ids.p[i]));
         }
+        if (!st) st = str_buf_check(&text, "the text", e);
+        if (!st && text.n) view_put(stdout, str_buf_str(&text));
+        str_buf_release(&text);
     } else {
         st = engine_encode(g, input, o->no_special ? SPECIAL_NONE : SPECIAL_PARSE, &ids, e);
         if (!st && o->binary) {

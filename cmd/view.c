@@ -24,28 +24,21 @@ static size_t want_bytes(unsigned char c)
     return c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 1;
 }
 
-static unsigned code_point(const unsigned char *p, size_t n)
+/* The joiners too: before a person approves a text, two words must not look like one. */
+static bool is_unsafe(uint32_t cp)
 {
-    if (n == 2) return (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
-    if (n == 3) return (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
-    return p[0];
-}
-
-/* Marks that reorder or hide what stands around them, and C1 control characters. */
-static bool is_unsafe(unsigned cp)
-{
-    return (cp >= 0x80 && cp < 0xA0) || cp == 0x61C || (cp >= 0x200B && cp <= 0x200F) ||
-           (cp >= 0x2028 && cp <= 0x202E) || (cp >= 0x2060 && cp <= 0x206F) || cp == 0xFEFF;
+    return str_is_steering(cp) || cp == 0x200C || cp == 0x200D;
 }
 
 static void add_char(struct str_buf *b, struct str c, bool is_inert)
 {
-    const unsigned char *p = (const unsigned char *)c.p;
-    if (is_inert && c.n == 1 &&
-        ((p[0] < 0x20 && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7F)) {
-        str_buf_addf(b, "^%c", p[0] ^ 0x40);
-    } else if (is_inert && c.n > 1 && is_unsafe(code_point(p, c.n))) {
-        str_buf_addf(b, "<U+%04X>", code_point(p, c.n));
+    uint32_t cp = 0;
+    if (is_inert && str_first_char(c, &cp) && is_unsafe(cp)) {
+        if (cp < 0x80) {
+            str_buf_addf(b, "^%c", (int)cp ^ 0x40);
+        } else {
+            str_buf_addf(b, "<U+%04X>", (unsigned)cp);
+        }
     } else {
         str_buf_add(b, c);
     }
@@ -68,6 +61,21 @@ void view_add(struct str_buf *b, struct view_tail *tail, struct str s, bool is_i
         }
         tail->n = 0;
     }
+}
+
+void view_put(FILE *f, struct str s)
+{
+    struct view_tail tail = {0};
+    struct str_buf b;
+    if (!isatty(fileno(f))) {
+        fwrite(s.p, 1, s.n, f);
+        return;
+    }
+    str_buf_init(&b, SIZE_MAX / 2);
+    view_add(&b, &tail, s, true);
+    if (tail.n) str_buf_add_z(&b, "\xEF\xBF\xBD");
+    if (b.n) fwrite(b.p, 1, b.n, f);
+    str_buf_release(&b);
 }
 
 /* ---- lines ---- */

@@ -9,6 +9,8 @@
 
 #include "agent/agent.h"
 
+#include <stdio.h>
+
 /* Bytes of a character that came in two pieces. */
 struct view_tail {
     char p[4];
@@ -16,9 +18,12 @@ struct view_tail {
 };
 /* Append s to b as whole characters of UTF-8: an unfinished one at the end waits in
  * *tail, each ill-formed one becomes U+FFFD, wherever the bytes are cut.  is_inert: control
- * characters but newline and tab become ^X or <U+XXXX>, and so do marks that change the
- * direction of text. */
+ * characters but newline and tab become ^X or <U+XXXX>, and so do marks that turn the
+ * direction of text or hide in it. */
 void view_add(struct str_buf *b, struct view_tail *tail, struct str s, bool is_inert);
+
+/* Text of a model or a file on f: as it is, but inert when f is a terminal. */
+void view_put(FILE *f, struct str s);
 
 struct view {
     bool is_terminal, has_colour;

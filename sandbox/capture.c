@@ -57,35 +57,19 @@ static bool is_continuation(char c)
     return ((unsigned char)c & 0xC0) == 0x80;
 }
 
-/* C0 and C1 controls and DEL drive terminals; newline and tab are text.  Controls of
- * writing direction make a line read as another one (U+061C, U+200E and F, U+202A to
- * E, U+2066 to 9). */
-static bool is_control(const char *p, size_t len)
-{
-    const unsigned char c = (unsigned char)p[0];
-    if (len == 1) return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F;
-    const unsigned char second = (unsigned char)p[1];
-    if (len == 2) return (c == 0xC2 && second < 0xA0) || (c == 0xD8 && second == 0x9C);
-    if (c != 0xE2) return false;
-    const unsigned char third = (unsigned char)p[2];
-    if (second == 0x80)
-        return third == 0x8E || third == 0x8F || (third >= 0xAA && third <= 0xAE);
-    return second == 0x81 && third >= 0xA6 && third <= 0xA9;
-}
-
 static void add_harmless(struct str_buf *b, struct str s)
 {
     size_t start = 0;
     for (size_t i = 0; i < s.n;) {
-        const size_t len = wanted_len((unsigned char)s.p[i]);
-        const bool is_char = len <= s.n - i && str_is_utf8((struct str){s.p + i, len});
-        if (is_char && !is_control(s.p + i, len)) {
+        uint32_t cp = 0;
+        const size_t len = str_first_char(str_cut(s, i, s.n), &cp);
+        if (len && !str_is_steering(cp)) {
             i += len;
             continue;
         }
         str_buf_add(b, str_cut(s, start, i));
         str_buf_add_z(b, "\xEF\xBF\xBD");
-        i += is_char ? len : 1;
+        i += len ? len : 1;
         start = i;
     }
     str_buf_add(b, str_cut(s, start, s.n));

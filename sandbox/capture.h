@@ -17,9 +17,8 @@ void capture_add(struct capture *c, struct str s);
 uint64_t capture_seen_bytes(const struct capture *c);
 
 /* Append what was kept to b: well-formed UTF-8 whose only control characters are
- * newline and tab; anything else, and controls of writing direction, is shown as
- * U+FFFD.  Where bytes were left out
- * stands "[... N bytes left out ...]" on a line of its own.  Returns that N. */
+ * newline and tab; anything else that str_is_steering tells is shown as U+FFFD.  Where
+ * bytes were left out stands "[... N bytes left out ...]" on a line of its own.  Returns that N. */
 uint64_t capture_text(const struct capture *c, struct str_buf *b);
 
 #endif

@@ -1,6 +1,8 @@
 /* err.c - how an error gets its one line of text. */
 #include "engine/base/err.h"
 
+#include "engine/base/str.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,14 +15,6 @@ _Noreturn void assert_failed(const char *expr, const char *file, int line)
     abort();
 }
 
-/* Subjects come from files and users: none of their bytes may move a cursor. */
-static void make_plain(struct err *e)
-{
-    for (char *p = e->text; *p; p++) {
-        if ((uint8_t)*p < 0x20 || *p == 0x7F) *p = '?';
-    }
-}
-
 enum status err_set(struct err *e, enum status code, const char *fmt, ...)
 {
     if (!e) return code;
@@ -30,7 +24,7 @@ enum status err_set(struct err *e, enum status code, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     memcpy(e->text, text, strlen(text) + 1);
-    make_plain(e);
+    str_make_inert(e->text);
     e->code = code;
     return code;
 }
@@ -52,7 +46,7 @@ enum status err_wrap(struct err *e, enum status code, const char *fmt, ...)
         memcpy(e->text + n + 2, inner, len);
         e->text[(size_t)n + 2 + len] = 0;
     }
-    make_plain(e);
+    str_make_inert(e->text);
     e->code = code;
     return code;
 }
@@ -70,7 +64,7 @@ enum status err_errno(struct err *e, enum status code, int errnum, const char *f
         snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(errnum));
         reason[0] = (char)tolower((unsigned char)reason[0]);
     }
-    make_plain(e);
+    str_make_inert(e->text);
     e->code = code;
     return code;
 }

@@ -1,8 +1,8 @@
 /* err.h - one line of text beside a status: what failed, 'subject', reason.
  *
  * The caller owns the struct (usually on its stack) and starts it with {0}.
- * Text is lower case, has no full stop, and is cut at its size; control characters in
- * it become question marks. */
+ * Text is lower case, has no full stop, and is cut at its size.  Names in it may be of
+ * files and texts that nobody trusts: what could steer a terminal is a '?'. */
 #ifndef QA_ERR_H
 #define QA_ERR_H
 

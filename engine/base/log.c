@@ -1,6 +1,8 @@
 /* log.c - one line to stderr at a time. */
 #include "engine/base/log.h"
 
+#include "engine/base/str.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -18,7 +20,8 @@ static void line(const char *fmt, va_list ap)
     char text[512] = "qagent: ";
     int n = vsnprintf(text + 8, sizeof text - 9, fmt, ap);
     if (n < 0) return;
-    size_t len = 8 + QA_MIN((size_t)n, sizeof text - 10);
+    str_make_inert(text);
+    size_t len = QA_MIN(strlen(text), sizeof text - 2);
     text[len++] = '\n';
     if (write(STDERR_FILENO, text, len) < 0) return; /* nowhere left to say it */
 }

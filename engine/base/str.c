@@ -115,6 +115,60 @@ bool str_is_utf8(struct str s)
     return true;
 }
 
+size_t str_first_char(struct str s, uint32_t *cp)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    const size_t n = s.n ? utf8_len(p, s.n) : 0;
+    if (!n) return 0;
+    uint32_t c = n == 1 ? p[0] : p[0] & 0x7Fu >> n;
+    for (size_t i = 1; i < n; i++) {
+        c = c << 6 | (p[i] & 0x3Fu);
+    }
+    *cp = c;
+    return n;
+}
+
+bool str_is_steering(uint32_t cp)
+{
+    static const struct {
+        uint32_t first, last;
+    } RANGES[] = {
+        {0,       0x08   },
+        {0x0B,    0x1F   },
+        {0x7F,    0x9F   },
+        {0x61C,   0x61C  },
+        {0x200B,  0x200B },
+        {0x200E,  0x200F }, /* between them the joiners, which scripts and emoji need */
+        {0x2028,  0x202E },
+        {0x2060,  0x206F },
+        {0xFEFF,  0xFEFF },
+        {0xFFF9,  0xFFFB },
+        {0xE0000, 0xE007F},
+    };
+    for (size_t i = 0; i < COUNT(RANGES); i++) {
+        if (cp >= RANGES[i].first && cp <= RANGES[i].last) return true;
+    }
+    return false;
+}
+
+void str_make_inert(char *z)
+{
+    char *out = z;
+    for (struct str rest = str_of(z); rest.n;) {
+        uint32_t cp = 0;
+        const size_t n = str_first_char(rest, &cp);
+        const bool is_fine = n && !str_is_steering(cp) && cp != '\n' && cp != '\t';
+        if (is_fine) {
+            memmove(out, rest.p, n);
+            out += n;
+        } else {
+            *out++ = '?';
+        }
+        rest = str_cut(rest, QA_MAX(n, (size_t)1), rest.n);
+    }
+    *out = 0;
+}
+
 void str_buf_init(struct str_buf *b, size_t max_bytes)
 {
     *b = (struct str_buf){.max = max_bytes};

@@ -37,6 +37,16 @@ bool str_to_i64(struct str s, int64_t lo, int64_t hi, int64_t *out);
 bool str_to_f64(struct str s, double *out);
 /* True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms). */
 bool str_is_utf8(struct str s);
+/* Bytes of the well-formed character that s begins with, and its number; 0: s is empty or
+ * begins otherwise. */
+size_t str_first_char(struct str s, uint32_t *cp);
+/* Characters that steer a terminal, turn the direction of text or hide in it: controls of
+ * both blocks but newline and tab, controls of direction, what has no width and joins
+ * nothing, and the tags. */
+bool str_is_steering(uint32_t cp);
+/* Text of others within a line of ours: steering characters, newline, tab and what is no
+ * UTF-8 become '?', in place. */
+void str_make_inert(char *z);
 
 void str_buf_init(struct str_buf *b, size_t max_bytes);
 void str_buf_release(struct str_buf *b); /* frees; the buffer may be initialised again */

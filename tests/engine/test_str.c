@@ -360,6 +360,71 @@ static void the_same_seed_gives_the_same_numbers(void **state)
     }
 }
 
+static void characters_that_steer_are_told_from_text(void **state)
+{
+    (void)state;
+    static const uint32_t STEERING[] = {0,      7,      8,      0x0B,   0x0D,    0x1B,   0x7F,
+                                        0x80,   0x9B,   0x9F,   0x61C,  0x200B,  0x200E, 0x2028,
+                                        0x202E, 0x2060, 0x2066, 0xFEFF, 0xE0001, 0xE007F};
+    static const uint32_t TEXT[] = {'\t',   '\n',   ' ',     '~',     0xA0,   0x61B,  0x61D,
+                                    0x5D0,  0x200A, 0x200C,  0x200D,  0x2010, 0x202F, 0x2070,
+                                    0xFFFD, 0xFE0F, 0x1F600, 0xE0080, 0xE0100};
+    for (size_t i = 0; i < COUNT(STEERING); i++) {
+        if (!str_is_steering(STEERING[i])) fail_msg("U+%04X", (unsigned)STEERING[i]);
+    }
+    for (size_t i = 0; i < COUNT(TEXT); i++) {
+        if (str_is_steering(TEXT[i])) fail_msg("U+%04X", (unsigned)TEXT[i]);
+    }
+}
+
+static void the_first_character_is_read_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t n;
+        uint32_t cp;
+    } CASES[] = {
+        {"ab",               1, 'a'    },
+        {"\xC2\x9Bx",        2, 0x9B   },
+        {"\xE2\x80\xAE",     3, 0x202E },
+        {"\xF3\xA0\x81\x81", 4, 0xE0041},
+        {"\xE2\x80",         0, 0      },
+        {"\x80",             0, 0      },
+        {"\xC0\x80",         0, 0      },
+        {"\xED\xA0\x80",     0, 0      },
+        {"\xF5\x80\x80\x80", 0, 0      },
+        {"",                 0, 0      },
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        uint32_t cp = 0;
+        assert_int_equal(str_first_char(str_of(CASES[i].text), &cp), CASES[i].n);
+        assert_int_equal(cp, CASES[i].cp);
+    }
+}
+
+static void names_in_an_error_cannot_steer_a_terminal(void **state)
+{
+    (void)state;
+    char text[] =
+        "a\x1b]52;c;aGk=\a\x1b[2J\xE2\x80\xAE\r\n\tb\xFF\xC2\x9B\xE2\x82\xAC\xF3\xA0\x81\x81";
+    str_make_inert(text);
+    assert_string_equal(text, "a?]52;c;aGk=??[2J????b??\xE2\x82\xAC?");
+    char empty[] = "";
+    str_make_inert(empty);
+    assert_string_equal(empty, "");
+
+    struct err e = {0};
+    err_set(&e, QA_E_IO, "cannot open '%s'", "\x1b]0;title\a.py");
+    assert_string_equal(e.text, "cannot open '?]0;title?.py'");
+    err_wrap(&e, QA_E_IO, "task '%s'", "one\ntwo");
+    assert_string_equal(e.text, "task 'one?two': cannot open '?]0;title?.py'");
+    err_errno(&e, QA_E_IO, ENOENT, "cannot read '%s'",
+              "\xE2\x80\xAE"
+              "gpj.exe");
+    assert_string_equal(e.text, "cannot read '?gpj.exe': no such file or directory");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +441,9 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_or_written_is_named_in_quotes),
         cmocka_unit_test(the_lesser_of_two_is_computed_once),
         cmocka_unit_test(the_same_seed_gives_the_same_numbers),
+        cmocka_unit_test(characters_that_steer_are_told_from_text),
+        cmocka_unit_test(the_first_character_is_read_whole_or_not_at_all),
+        cmocka_unit_test(names_in_an_error_cannot_steer_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,10 +102,64 @@ static void controls_of_writing_direction_are_shown_as_replacement(void **state)
                    "a\xEF\xBF\xBD"
                    "b");
     }
-    /* Their neighbours, and Hebrew and Arabic themselves, are text. */
+    /* Their neighbours, Hebrew and Arabic themselves, and the joiners that scripts and
+     * emoji need are text. */
     const char text[] =
-        "\xE2\x80\x8D\xE2\x80\x90\xE2\x80\xA9\xE2\x80\xAF\xE2\x81\xAA\xD7\x90\xD8\xA7";
+        "\xE2\x80\x8C\xE2\x80\x8D\xE2\x80\x90\xE2\x80\xAF\xE2\x81\xB0\xD7\x90\xD8\xA7";
     check_text(STR(text), 100, text);
+}
+
+/* What has no width hides text from the person, and not from the model. */
+static void hidden_characters_are_shown_as_replacement(void **state)
+{
+    const char *const hidden[] = {"\xE2\x80\x8B", "\xE2\x81\xA0", "\xEF\xBB\xBF",
+                                  "\xF3\xA0\x81\x81", "\xE2\x80\xA8"};
+    for (size_t i = 0; i < COUNT(hidden); i++) {
+        char text[16];
+        snprintf(text, sizeof text, "a%sb", hidden[i]);
+        check_text(str_of(text), 100,
+                   "a\xEF\xBF\xBD"
+                   "b");
+    }
+}
+
+/* A line that goes on for ever, lines that overwrite themselves, and nothing but pieces
+ * of characters: bounded, counted to the byte. */
+static void long_lines_and_broken_characters_are_counted_exactly(void **state)
+{
+    static const char *const UNITS[] = {"x",    "\r50 %",   "\xE2\x82\xAC", "\xF0\x9F\x98\x80",
+                                        "\x80", "\xE2\x82", "\x1b[2K",      "a\n"};
+    for (size_t i = 0; i < COUNT(UNITS); i++) {
+        enum { N_UNITS = 3000, CAP = 1001 };
+        const size_t n_unit = strlen(UNITS[i]);
+        char *all = malloc(n_unit * N_UNITS);
+        uint64_t n_left_out = 0;
+        for (size_t k = 0; k < N_UNITS; k++) {
+            memcpy(all + k * n_unit, UNITS[i], n_unit);
+        }
+        char *text = text_of((struct str){all, n_unit * N_UNITS}, CAP, 77, &n_left_out);
+        char marker[64];
+        snprintf(marker, sizeof marker, "\n[... %d bytes left out ...]\n", (int)n_left_out);
+        const char *at = strstr(text, marker);
+        if (!at) fail_msg("unit %zu: no '%s'", i, marker);
+        /* At most three bytes of a character at each side of the cut are given up. */
+        assert_in_range(n_left_out, n_unit * N_UNITS - CAP, n_unit * N_UNITS - CAP + 6);
+        const size_t n_head = (size_t)(at - text);
+        const size_t n_tail = strlen(at + strlen(marker));
+        const char *r = strstr(text, "\xEF\xBF\xBD");
+        const bool is_whole = UNITS[i][0] == 'x' || UNITS[i][0] == 'a' ||
+                              (unsigned char)UNITS[i][0] == 0xF0 ||
+                              strcmp(UNITS[i], "\xE2\x82\xAC") == 0;
+        assert_true(is_whole == (r == NULL));
+        if (is_whole) {
+            assert_int_equal(n_head + (UNITS[i][0] == 'a' ? n_head % 2 : 0) + n_tail,
+                             n_unit * N_UNITS - n_left_out);
+            assert_in_range(n_head, CAP * 4 / 10 - 4, CAP * 4 / 10 + 1);
+        }
+        assert_true(str_is_utf8(str_of(text)));
+        free(text);
+        free(all);
+    }
 }
 
 static void a_report_counts_only_with_its_nonce(void **state)
@@ -157,6 +211,8 @@ int main(void)
         cmocka_unit_test(a_ring_gone_round_many_times_keeps_the_end),
         cmocka_unit_test(bytes_that_are_no_text_are_shown_as_replacement),
         cmocka_unit_test(controls_of_writing_direction_are_shown_as_replacement),
+        cmocka_unit_test(hidden_characters_are_shown_as_replacement),
+        cmocka_unit_test(long_lines_and_broken_characters_are_counted_exactly),
         cmocka_unit_test(a_report_counts_only_with_its_nonce),
         cmocka_unit_test(a_frame_is_laid_out_as_the_driver_reads_it),
     };
