@@ -3,6 +3,7 @@
 #include "cmd/opt.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,6 +77,7 @@ int main(int argc, char **argv)
 {
     keep_streams();
     cmd_catch_bus_errors();
+    signal(SIGXFSZ, SIG_IGN); /* ulimit -f: an error with a name, not the end */
     if (argc < 2 && isatty(STDIN_FILENO)) {
         static char title[] = "qagent";
         char *args[] = {title, NULL};

@@ -407,8 +407,10 @@ def main():
 
     score, timeout_ms, memory, cpu_s, n_code, nonce = HEADER.unpack(read_exactly(HEADER.size))
     code = read_exactly(n_code)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, cpu_s)):
+        hard = resource.getrlimit(kind)[1]  # the caller's own may be lower, and holds then
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (most, most))
     home, leave = os.getpid(), os._exit
     if score:
         preload_official(code)

@@ -438,7 +438,6 @@ static int step_limits(struct jail *j)
 
 static int step_folder(struct jail *j)
 {
-    umask(022);
     return check(chdir(j->box));
 }
 

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,8 +25,9 @@ struct request {
     int32_t mode_or_pid;
 };
 struct answer {
-    int32_t pid;     /* of the new or the buried worker */
-    int32_t failure; /* errno, or 0                     */
+    int32_t pid;      /* of the new or the buried worker            */
+    int32_t failure;  /* errno, or 0                                */
+    int32_t is_group; /* it was the control group that could not be made */
 };
 
 /* ---- inside the keeper ------------------------------------------------------ */
@@ -34,6 +36,7 @@ struct yard {
     const struct jail_plan *plan;
     int fd;
     pid_t pids[MAX_WORKERS]; /* by slot; 0: free */
+    bool is_group_failure;   /* of the last start */
 };
 
 /* Both ends of everything; a failure closes what is there. */
@@ -106,6 +109,7 @@ static int start_worker(struct yard *y, int slot, enum run_mode mode, struct end
     if (!make_ends(p)) return errno;
     if (*home->path) {
         const int failure = cgroup_make(home, slot, &g);
+        y->is_group_failure = failure != 0;
         if (failure) return failure;
         p->theirs.memory = g.memory;
         p->theirs.events = g.events;
@@ -145,6 +149,7 @@ static void serve_start(struct yard *y, enum run_mode mode)
         if (y->pids[slot]) continue;
         a.failure = start_worker(y, slot, mode, &p);
         a.pid = y->pids[slot];
+        a.is_group = y->is_group_failure;
         break;
     }
     send_answer(y->fd, &a, a.failure ? NULL : &p.ours);
@@ -184,7 +189,8 @@ static void serve_bury(struct yard *y, pid_t pid)
 static void leave_caller(int fd)
 {
     prctl(PR_SET_NAME, "qagent-keeper");
-    setsid(); /* Ctrl-C is for the caller: it decides what a program hears of it */
+    umask(022); /* the caller's could lock the program out of its own jail */
+    setsid();   /* Ctrl-C is for the caller: it decides what a program hears of it */
     const int null_fd = open("/dev/null", O_RDWR);
     const int high = fcntl(fd, F_DUPFD_CLOEXEC, 64);
     if (null_fd < 0 || high < 0) _exit(1);
@@ -204,6 +210,7 @@ static _Noreturn void keep(int fd, const struct jail_plan *plan)
     for (int sig = 1; sig < NSIG; sig++) {
         sigaction(sig, &normal, NULL);
     }
+    signal(SIGXFSZ, SIG_IGN); /* a caller's limit on files: the report is one, and says so */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -307,8 +314,8 @@ enum status keeper_answer(struct keeper *k, pid_t *pid, struct worker_fds *fds, 
     const enum status st = receive_answer(k, &a, &received, e);
     if (st) return st;
     if (a.failure) {
-        return err_errno(e, QA_E_SANDBOX, a.failure,
-                         "step 'namespaces and control group' failed");
+        return err_errno(e, QA_E_SANDBOX, a.failure, "step '%s' failed",
+                         a.is_group ? "control group" : "namespaces");
     }
     if (received.pidfd < 0) { /* our own descriptor table is full */
         close_all((int *)&received, N_WORKER_FDS);

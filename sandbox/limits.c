@@ -79,7 +79,8 @@ enum status limits_check(const struct run_limits *l, struct err *e)
                        l->timeout_ms);
     }
     if (l->memory_bytes < MIN_MEMORY || l->memory_bytes > (uint64_t)1 << 46) {
-        return err_set(e, QA_E_USAGE, "memory limit of %llu bytes: 64 MiB is the least",
+        return err_set(e, QA_E_USAGE,
+                       "memory limit of %llu bytes: 64 MiB to 64 TiB is possible",
                        (unsigned long long)l->memory_bytes);
     }
     if (l->output_bytes < 64 || l->output_bytes > (size_t)1 << 30) {

@@ -242,6 +242,9 @@ static enum status try_level(struct sandbox *s, enum sandbox_level level, struct
     return st;
 }
 
+/* A container or a hardened system often lets nobody make namespaces. */
+static const char HINT[] = "; level 'seccomp' is weaker and does without";
+
 static enum status try_levels(struct sandbox *s, enum sandbox_level wanted, struct err *e)
 {
     if (wanted != SANDBOX_AUTO) {
@@ -254,10 +257,10 @@ static enum status try_levels(struct sandbox *s, enum sandbox_level wanted, stru
     const enum status st = try_level(s, SANDBOX_USER, e);
     if (!st) return QA_OK;
     if (full.code) {
-        return err_set(e, st, "no sandbox: level 'full': %.170s; level 'user': %.170s",
-                       full.text, e->text);
+        return err_set(e, st, "no sandbox: level 'full': %.150s; level 'user': %.150s%s",
+                       full.text, e->text, HINT);
     }
-    return err_wrap(e, st, "no sandbox: level 'user'");
+    return err_set(e, st, "no sandbox: level 'user': %.300s%s", e->text, HINT);
 }
 
 /* One interpreter, all levels asked for. */
@@ -286,6 +289,22 @@ static enum status open_with_system_python(struct sandbox *s,
     return QA_OK;
 }
 
+/* A worker has some 20 descriptors on each side, and puts its own out of the way at 64. */
+static enum status check_descriptors(struct err *e)
+{
+    enum { LEAST = 128 };
+    struct rlimit now;
+    if (getrlimit(RLIMIT_NOFILE, &now)) return QA_OK;
+    if (now.rlim_cur < LEAST && now.rlim_max >= LEAST) { /* the soft one is ours to raise */
+        now.rlim_cur = LEAST;
+        if (setrlimit(RLIMIT_NOFILE, &now) == 0) return QA_OK;
+    }
+    if (now.rlim_cur >= LEAST) return QA_OK;
+    return err_set(e, QA_E_LIMIT,
+                   "no sandbox: %llu open files are allowed (ulimit -n), %d needed",
+                   (unsigned long long)now.rlim_cur, LEAST);
+}
+
 enum status sandbox_open(struct sandbox **out, const struct sandbox_opts *o, struct err *e)
 {
     struct sandbox *s = calloc(1, sizeof *s);
@@ -295,8 +314,10 @@ enum status sandbox_open(struct sandbox **out, const struct sandbox_opts *o, str
     cgroup_find(&s->plan.cgroups);
 
     struct err first = {0};
-    enum status st = open_with(s, o->python, o->level, &first);
-    if (st && !o->python) st = open_with_system_python(s, o->level, &first);
+    enum status st = check_descriptors(&first);
+    if (!st) st = open_with(s, o->python, o->level, &first);
+    if (st && !o->python && first.code != QA_E_LIMIT)
+        st = open_with_system_python(s, o->level, &first);
     if (st) {
         if (e) *e = first;
         sandbox_close(s);

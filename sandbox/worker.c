@@ -72,8 +72,9 @@ static enum status boot_failed(const struct worker *w, struct err *e)
         char *c = text + (s.p - text) + i;
         if ((unsigned char)*c < 0x20 || (unsigned char)*c > 0x7E) *c = '?';
     }
+    if (!s.n) s = STR("it ended without a word");
     return err_set(e, QA_E_SANDBOX, "python does not start inside the jail: %.*s",
-                   (int)QA_MIN(s.n, (size_t)140), s.n ? s.p : "it ended without a word");
+                   (int)QA_MIN(s.n, (size_t)140), s.p);
 }
 
 static enum status hear_boot(struct worker *w, struct err *e)

@@ -417,6 +417,9 @@ static void names_in_an_error_cannot_steer_a_terminal(void **state)
     struct err e = {0};
     err_set(&e, QA_E_IO, "cannot open '%s'", "\x1b]0;title\a.py");
     assert_string_equal(e.text, "cannot open '?]0;title?.py'");
+    err_set(&e, QA_E_IO, "first: %s; second: %s", "none", e.text); /* its own old text */
+    assert_string_equal(e.text, "first: none; second: cannot open '?]0;title?.py'");
+    err_set(&e, QA_E_IO, "cannot open '%s'", "\x1b]0;title\a.py");
     err_wrap(&e, QA_E_IO, "task '%s'", "one\ntwo");
     assert_string_equal(e.text, "task 'one?two': cannot open '?]0;title?.py'");
     err_errno(&e, QA_E_IO, ENOENT, "cannot read '%s'",
