@@ -7,6 +7,8 @@
 #ifndef QA_TEST_VERDICTS_H
 #define QA_TEST_VERDICTS_H
 
+#include <stddef.h>
+
 /* A completion of "def f(x):" under two asserts. */
 struct sample {
     int number; /* 0: not of the list */
