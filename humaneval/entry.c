@@ -89,6 +89,29 @@ static bool copy_text(const json_t *o, const char *key, char **p, size_t *n)
     return *p != NULL;
 }
 
+/* Counts come out of a file and are summed: none is negative, none so large that a sum
+ * over all rows could overflow. */
+static bool has_possible_counts(const json_t *o)
+{
+    static const struct {
+        const char *key;
+        int64_t most;
+    } ROWS[] = {
+        {"iterations",       1 << 20         },
+        {"tool_calls",       1 << 20         },
+        {"prompt_tokens",    (int64_t)1 << 40},
+        {"reused_tokens",    (int64_t)1 << 40},
+        {"generated_tokens", (int64_t)1 << 40},
+        {"drafted",          (int64_t)1 << 40},
+        {"accepted",         (int64_t)1 << 40},
+    };
+    for (size_t i = 0; i < COUNT(ROWS); i++) {
+        const int64_t n = int_of(o, ROWS[i].key);
+        if (n < 0 || n > ROWS[i].most) return false;
+    }
+    return true;
+}
+
 bool entry_of_json(struct entry *out, const json_t *o)
 {
     struct entry r = {0};
@@ -96,7 +119,8 @@ bool entry_of_json(struct entry *out, const json_t *o)
     const char *end = json_string_value(json_object_get(o, "end"));
     const char *how = json_string_value(json_object_get(o, "code_is"));
     const char *reason = json_string_value(json_object_get(o, "reason"));
-    bool is_good = end && how && copy_text(o, "completion", &r.code.completion, &r.code.n);
+    bool is_good = end && how && has_possible_counts(o) &&
+                   copy_text(o, "completion", &r.code.completion, &r.code.n);
     while (is_good && strcmp(end, attempt_end_name(a->end)) != 0) {
         if (a->end == ATTEMPT_FAILED) is_good = false;
         a->end++;

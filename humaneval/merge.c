@@ -86,7 +86,7 @@ struct merge {
     int n;
     struct str_buf out[4];
     struct tally tally;
-    size_t n_tasks;
+    size_t n_tasks, n_rows; /* n_rows: of all folders */
 };
 
 static enum status copy_transcript(const struct merge *m, int k, size_t i, struct err *e)
@@ -176,7 +176,8 @@ static enum status take_row(struct merge *m, int k, struct err *e)
 static enum status take_all(struct merge *m, int n_samples, struct err *e)
 {
     enum status st = QA_OK;
-    for (int s = 0; s < n_samples && !st; s++) {
+    /* How many samples there are is only said; what ends it is that no row is left. */
+    for (int s = 0; s < n_samples && m->tally.stats.n_done < m->n_rows && !st; s++) {
         bool is_over = false;
         while (!is_over && !st) {
             is_over = true;
@@ -241,12 +242,11 @@ static enum status prepare(struct merge *m, struct err *e)
     snprintf(path, sizeof path, "%s/transcripts", m->out_dir);
     const enum status st = file_make_dirs(path, e);
     if (st) return st;
-    size_t n_rows = 0;
     for (int k = 0; k < m->n; k++) {
-        n_rows += m->f[k].n_rows;
+        m->n_rows += m->f[k].n_rows;
     }
     const size_t n_samples = (size_t)QA_MAX(setting(&m->f[0], "samples_per_task"), 1);
-    m->n_tasks = QA_MAX(n_rows / n_samples, (size_t)1);
+    m->n_tasks = QA_MAX(m->n_rows / n_samples, (size_t)1);
     m->rest = calloc((size_t)m->n, sizeof *m->rest);
     m->at = calloc((size_t)m->n, sizeof *m->at);
     if (!m->rest || !m->at) return err_set(e, QA_E_NOMEM, "out of memory");

@@ -2,7 +2,7 @@
  * is compared with itself, merged, extracted again and shown.
  *
  * Input: up to six parts with a byte 0xFE between them: summary.json, the four files of
- * rows, and the summary of a second run with the same rows. */
+ * rows, and the summary of a second run that has no rows; without it, of the same run. */
 #include "humaneval/folder.h"
 #include "humaneval/pyjson.h"
 
@@ -76,6 +76,8 @@ static void check_rows(const struct folder *f)
         const struct str id = folder_task_id(f, i);
         ASSERT(id.p);
         if (!entry_of_json(&x, f->row[i])) continue;
+        ASSERT(x.attempt.n_iterations >= 0 && x.attempt.n_tool_calls >= 0);
+        ASSERT(x.attempt.n_prompt_tokens >= 0 && x.attempt.n_generated_tokens >= 0);
         json_t *once = entry_to_json(&x, id, folder_sample(f, i));
         ASSERT(entry_of_json(&y, once));
         json_t *twice = entry_to_json(&y, id, folder_sample(f, i));
@@ -137,7 +139,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         put(dir_a, FILES[i], part);
         put(dir_b, FILES[i], part);
     }
-    if (rest.n) put(dir_b, FILES[0], rest);
+    for (size_t i = 0; rest.n && i < N_FILES; i++) {
+        put(dir_b, FILES[i], i ? STR("") : rest);
+    }
     if (folder_open(&f, dir_a, &e)) {
         ASSERT(e.text[0]);
         return 0;
