@@ -255,6 +255,23 @@ static enum status measure_many(struct bench *b, int64_t room, struct err *e)
     return QA_OK;
 }
 
+/* A limit that was passed was none: something else ran while it was measured, or what was
+ * read lies in the processor's caches. */
+static void raise_limits(struct bench *b)
+{
+    for (int k = 0; k < b->n_lines; k++) {
+        const struct bench_line *l = &b->lines[k];
+        double bytes = 0, macs = 0;
+        for (int v = 0; v < VERB_COUNT; v++) {
+            const struct verb_stats *s = &l->verbs[v];
+            bytes += s->bytes;
+            macs += s->macs;
+        }
+        b->machine.read_gbs = QA_MAX(b->machine.read_gbs, 1e-9 * bytes / l->seconds);
+        b->machine.int_gops = QA_MAX(b->machine.int_gops, 2e-9 * macs / l->seconds);
+    }
+}
+
 static enum status measure(struct bench *b, struct err *e)
 {
     const struct engine_info *i = engine_info(b->g);
@@ -279,6 +296,7 @@ static enum status measure(struct bench *b, struct err *e)
     if (!st && drafts) st = measure_depths(b, MODE_DRAFT, room, e);
     if (!st && copies) st = measure_depths(b, MODE_COPY, room, e);
     if (!st && drafts && copies) st = measure_depths(b, MODE_BOTH, room, e);
+    raise_limits(b);
     return st;
 }
 

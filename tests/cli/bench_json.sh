@@ -13,6 +13,7 @@ for r in runs:
     assert 0 < t["low"] <= t["median"] <= t["high"]
     assert abs(r["share_of_read"] - r["gb_per_s"] / m["read_gb_per_s"]) < 1e-3
     assert abs(r["share_of_int16"] - r["gflop_per_s"] / m["int16_gop_per_s"]) < 1e-3
+    assert 0 < r["share_of_read"] <= 1 and 0 < r["share_of_int16"] <= 1
     assert r["verbs"]["matmul"]["bytes"] > 0 and r["verbs"]["attn"]["calls"] > 0
     assert (r["mode"] in ("prefill", "plain")) <= (r["drafts"] == {})
 plain = [r for r in runs if r["mode"] == "plain"]
