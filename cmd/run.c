@@ -30,20 +30,22 @@ static void draw_bar(void *ctx, uint64_t done, uint64_t total)
     fprintf(stderr, "\r\033[K%.*s", QA_MAX(opt_columns(STDERR_FILENO) - 1, 1), line);
 }
 
-static void announce(const struct engine_info *i, bool is_embedded)
+static void announce(const struct engine_info *i, const struct model_opts *o)
 {
-    if (is_embedded) {
+    if (!o->model) {
         fprintf(stderr,
                 "qagent: embedded demo model, %.1f M parameters: small tasks only; "
                 "-m FILE.gguf takes a real one\n",
                 (double)i->n_params * 1e-6);
         return;
     }
-    char how[64] = "mapped"; /* how the weights came */
-    char name[128];          /* out of the file: any bytes */
+    char how[64] = "read"; /* how the weights came; those of a small file with its metadata */
+    char name[128];        /* out of the file: any bytes */
     snprintf(name, sizeof name, "%s", *i->name ? i->name : i->arch);
     str_make_inert(name);
-    if (i->read_bytes) {
+    if (o->want_mmap) {
+        snprintf(how, sizeof how, "mapped");
+    } else if (i->read_bytes) {
         snprintf(how, sizeof how, "read at %.2f GB/s",
                  (double)i->read_bytes * 1e-9 / i->read_s);
     }
@@ -106,7 +108,7 @@ int run_open_engine(struct engine **out,
         eo.progress = (struct engine_progress){.report = draw_bar, .ctx = &bar};
     }
     const int code = open_with(out, &eo);
-    if (!code && !is_quiet) announce(engine_info(*out), !o->model);
+    if (!code && !is_quiet) announce(engine_info(*out), o);
     return code;
 }
 

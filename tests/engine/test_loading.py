@@ -122,6 +122,14 @@ def test_jobs_and_contexts_that_would_not_fit_are_refused_before_the_first_task(
                             out.stderr.splitlines()[-1]), out.stderr
 
 
+def test_the_first_line_says_how_the_weights_came():
+    small = "tests/fixtures/models/mini-moe.gguf"
+    for options, how in (([], "read"), (["--mmap"], "mapped")):
+        out = subprocess.run([QAGENT, "complete", "-m", small, "-p", "x", "-n", "1", *options], capture_output=True,
+                             text=True, errors="replace")
+        assert f" GB {how}, " in out.stderr.splitlines()[0], out.stderr
+
+
 def test_a_mapped_file_that_is_cut_ends_the_run_with_one_line(model, tmp_path):
     copy = str(tmp_path / "cut.gguf")
     subprocess.run(["cp", "--sparse=always", model, copy], check=True)
