@@ -13,10 +13,11 @@
 
 enum {
     TINY_PARAMS = 100000000,
-    TINY_THINK = 512, /* thinking of a tiny model when no budget is given       */
-    RECAP_THINK = 64, /* thinking between a program that passed and the answer  */
-    MIN_ROOM = 64,    /* a turn with less room than this is not begun           */
-    MAX_REPEATS = 24, /* times that a spent plan is thought away before a turn  */
+    TINY_THINK = 512,  /* thinking of a tiny model when no budget is given       */
+    RECAP_THINK = 64,  /* thinking between a program that passed and the answer  */
+    MIN_ROOM = 64,     /* a turn with less room than this is not begun           */
+    MAX_REPEATS = 24,  /* times that a spent plan is thought away before a turn  */
+    MAX_BRANCHES = 12, /* ways taken back before a turn                         */
 };
 static const float MAX_THINK_TEMP = 1.6f, AGAIN_TEMP = 0.7f;
 
@@ -361,12 +362,13 @@ static enum status new_turn(struct run *r,
                             struct err *e)
 {
     char verdict[PATHS_VERDICT];
+    const int most = args->keeps_forks ? MAX_BRANCHES : MAX_REPEATS;
     for (int n_repeats = 0;; n_repeats++) {
-        if (n_repeats == MAX_REPEATS) args->tried = NULL;
+        if (n_repeats == most) args->tried = NULL;
         enum status st = recording_turn(args->recording, &args->recorded, e);
         if (!st) st = turn_run(t, args, e);
         if (st || !is_attempt_known(r, t, args, start, verdict)) return st;
-        if (n_repeats == MAX_REPEATS) {
+        if (n_repeats == most) {
             t->end = TURN_DONE;
             return st;
         }

@@ -1,0 +1,1 @@
+"$QAGENT" eval mini --signature maybe
