@@ -1,12 +1,15 @@
 /* bench_view.c - how the measurements of `qagent bench` are shown. */
 #include "cmd/bench.h"
+#include "cmd/fold.h"
+#include "cmd/view.h"
 #include "engine/base/cpu.h"
 #include "engine/quant.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <unistd.h>
 
-enum { TYPES_SHOWN = 4 };
+enum { TYPES_SHOWN = 4, HEAD_INDENT = 9, NOTE_INDENT = 4, PROSE_COLUMNS = 80 };
 
 const char *bench_mode_name(enum bench_mode m)
 {
@@ -51,105 +54,166 @@ static int next_type(const struct bench *b, uint64_t seen)
     return best;
 }
 
-static void print_header(const struct bench *b)
+static void add_header(const struct bench *b, struct fold *f)
 {
     const struct engine_info *i = engine_info(b->g);
     char cpu[64];
-    printf("model    %s: %s, %.4g M parameters, %.4g MB:",
-           b->o.model.model ? b->o.model.model : "embedded", i->arch,
-           (double)i->n_params * 1e-6, (double)i->weight_bytes * 1e-6);
+    fold_words(f, HEAD_INDENT, "model    %s: %s, %.4g M parameters, %.4g MB:",
+               b->o.model.model ? b->o.model.model : "embedded", i->arch,
+               (double)i->n_params * 1e-6, (double)i->weight_bytes * 1e-6);
     uint64_t seen = 0;
-    for (int k = 0; k < TYPES_SHOWN; k++) {
-        const int t = next_type(b, seen);
-        if (t < 0) break;
+    for (int k = 0, t = next_type(b, 0); k < TYPES_SHOWN && t >= 0; k++) {
         const struct quant *q = quant_find((uint32_t)t);
-        printf("%s %s %.3g %%", k ? "," : "", q ? q->name : "?",
-               100 * (double)b->bytes_of_type[t] / (double)b->bytes_of_file);
+        const double percent = 100 * (double)b->bytes_of_type[t] / (double)b->bytes_of_file;
         seen |= 1ull << t;
+        t = next_type(b, seen);
+        fold_words(f, HEAD_INDENT, " %s %.3g %%%s", q ? q->name : "?", percent,
+                   k + 1 < TYPES_SHOWN && t >= 0 ? "," : "");
     }
-    printf("\nmachine  %s, %d threads, kernels %s\n", cpu_name(cpu, sizeof cpu), i->n_threads,
-           i->kernels);
-    printf("limits   read %.1f GB/s, f32 multiply-add %.1f GFLOP/s, "
-           "16-bit integer multiply-add %.1f Gop/s (%s instructions)\n\n",
-           b->machine.read_gbs, b->machine.f32_gflops, b->machine.int_gops,
-           b->machine.instructions);
+    fold_line(f);
+    fold_words(f, HEAD_INDENT, "machine  %s, %d threads, kernels %s", cpu_name(cpu, sizeof cpu),
+               i->n_threads, i->kernels);
+    fold_line(f);
+    fold_words(f, HEAD_INDENT,
+               "limits   read %.1f GB/s, f32 multiply-add %.1f GFLOP/s, "
+               "16-bit integer multiply-add %.1f Gop/s (%s instructions)",
+               b->machine.read_gbs, b->machine.f32_gflops, b->machine.int_gops,
+               b->machine.instructions);
+    fold_line(f);
+    fold_line(f);
 }
 
-static void print_line(const struct bench *b, const struct bench_line *l)
+static void add_line_heading(struct fold *f)
+{
+    fold_cell(f, -21, "%s", "");
+    fold_cell(f, 9, "tok/s");
+    fold_cell(f, 9, "slowest");
+    fold_cell(f, 9, "MB/token");
+    fold_cell(f, 8, "GB/s");
+    fold_cell(f, 7, "read %%");
+    fold_cell(f, 9, "GFLOP/s");
+    fold_cell(f, 7, "int %%");
+    fold_line(f);
+}
+
+/* 79 columns with the widths of the heading, then what only drafts have. */
+static void add_line(const struct bench *b, struct fold *f, const struct bench_line *l)
 {
     const struct total t = total_of(l);
     const struct bench_line *plain = plain_at(b, l->n);
-    char what[40];
-    snprintf(what, sizeof what, "%s %s%lld", bench_mode_name(l->mode),
-             l->mode == MODE_PREFILL ? "" : "after ", (long long)l->n);
-    printf("%-23s %9.2f  %-19.2f %9.4g %8.2f %5.0f %% %9.1f %5.0f %%", what, l->tps.median,
-           l->tps.low, t.bytes_per_token * 1e-6, t.gb_per_s,
-           100 * t.gb_per_s / b->machine.read_gbs, t.gflop_per_s,
-           100 * t.gflop_per_s / b->machine.int_gops);
+    fold_cell(f, -21, "%s %s%lld", bench_mode_name(l->mode),
+              l->mode == MODE_PREFILL ? "" : "at ", (long long)l->n);
+    fold_cell(f, 9, "%.2f", l->tps.median);
+    fold_cell(f, 9, "%.2f", l->tps.low);
+    fold_cell(f, 9, "%.4g", t.bytes_per_token * 1e-6);
+    fold_cell(f, 8, "%.2f", t.gb_per_s);
+    fold_cell(f, 7, "%.0f", 100 * t.gb_per_s / b->machine.read_gbs);
+    fold_cell(f, 9, "%.1f", t.gflop_per_s);
+    fold_cell(f, 7, "%.0f", 100 * t.gflop_per_s / b->machine.int_gops);
     if (l->mode > MODE_PLAIN && plain) {
-        printf("  %.2f x plain", l->tps.median / plain->tps.median);
+        fold_words(f, NOTE_INDENT, "  %.2f x plain,", l->tps.median / plain->tps.median);
         if (l->stats.n_drafted) {
-            printf(", %llu of %llu drafts accepted", (unsigned long long)l->stats.n_accepted,
-                   (unsigned long long)l->stats.n_drafted);
+            fold_words(f, NOTE_INDENT, " %llu of %llu drafts accepted",
+                       (unsigned long long)l->stats.n_accepted,
+                       (unsigned long long)l->stats.n_drafted);
         } else {
-            printf(", nothing drafted");
+            fold_words(f, NOTE_INDENT, " nothing drafted");
         }
     }
-    putchar('\n');
+    fold_line(f);
 }
 
-static void print_verbs(const struct bench *b, const struct bench_line *l)
+/* A verb's name and its time, the same for what no verb took. */
+static void add_time(struct fold *f, const struct bench_line *l, const char *name, double s)
 {
-    const struct total t = total_of(l);
-    printf("\n%s %s%lld: %.4g ms a token\n", bench_mode_name(l->mode),
-           l->mode == MODE_PREFILL ? "" : "after ", (long long)l->n,
-           1e3 * l->seconds / (double)l->n_tokens);
-    printf("  %-12s %10s %7s %9s %14s %10s\n", "verb", "us/token", "time", "GB/s",
-           "of read limit", "GFLOP/s");
+    fold_cell(f, -14, "  %s", name);
+    fold_cell(f, 11, "%.1f", 1e6 * s / (double)l->n_tokens);
+    fold_cell(f, 8, "%.1f", 100 * s / l->seconds);
+}
+
+static void add_verbs(const struct bench *b, struct fold *f, const struct bench_line *l)
+{
+    fold_line(f);
+    fold_words(f, NOTE_INDENT, "%s %s%lld: %.4g ms a token", bench_mode_name(l->mode),
+               l->mode == MODE_PREFILL ? "" : "at ", (long long)l->n,
+               1e3 * l->seconds / (double)l->n_tokens);
+    fold_line(f);
+    fold_cell(f, -14, "  verb");
+    fold_cell(f, 11, "us/token");
+    fold_cell(f, 8, "time %%");
+    fold_cell(f, 10, "GB/s");
+    fold_cell(f, 8, "read %%");
+    fold_cell(f, 10, "GFLOP/s");
+    fold_line(f);
     for (int v = 0; v < VERB_COUNT; v++) {
         const struct verb_stats *s = &l->verbs[v];
         if (!s->n_calls) continue;
         const double gbs = 1e-9 * s->bytes / s->seconds;
-        printf("  %-12s %10.1f %5.1f %% %9.2f %12.0f %% %10.2f\n", verb_name((enum verb)v),
-               1e6 * s->seconds / (double)l->n_tokens, 100 * s->seconds / l->seconds, gbs,
-               QA_MIN(100 * gbs / b->machine.read_gbs, 100.0), 2e-9 * s->macs / s->seconds);
+        add_time(f, l, verb_name((enum verb)v), s->seconds);
+        fold_cell(f, 10, "%.2f", gbs);
+        /* What a small verb reads lies in the caches: no share of the memory's rate. */
+        fold_cell(f, 8, "%.0f", QA_MIN(100 * gbs / b->machine.read_gbs, 100.0));
+        fold_cell(f, 10, "%.2f", 2e-9 * s->macs / s->seconds);
+        fold_line(f);
     }
-    /* What a small verb reads lies in the caches: no share of the memory's rate. */
-    printf("  %-12s %10.1f %5.1f %%\n", "the rest",
-           1e6 * (l->seconds - t.verb_s) / (double)l->n_tokens,
-           100 * (l->seconds - t.verb_s) / l->seconds);
+    add_time(f, l, "the rest", l->seconds - total_of(l).verb_s);
+    fold_line(f);
 }
 
-static void print_many(const struct bench *b)
+static void add_many(const struct bench *b, struct fold *f)
 {
-    printf("%-22s %9s  %-17s\n", "decoding together", "tok/s", "(low - high)");
+    fold_cell(f, -18, "decoding together");
+    fold_cell(f, 10, "tok/s");
+    fold_cell(f, 10, "slowest");
+    fold_cell(f, 10, "fastest");
+    fold_cell(f, 7, "x one");
+    fold_line(f);
     for (int k = 0; k < b->n_many; k++) {
         const struct many_result *r = &b->many[k];
-        printf("%-3d session%-11s %9.2f  (%.2f - %.2f)  %.2f x one\n", r->n_sessions,
-               r->n_sessions == 1 ? "" : "s", r->tps.median, r->tps.low, r->tps.high,
-               r->tps.median / b->many[0].tps.median);
+        fold_cell(f, -18, "%d session%s", r->n_sessions, r->n_sessions == 1 ? "" : "s");
+        fold_cell(f, 10, "%.2f", r->tps.median);
+        fold_cell(f, 10, "%.2f", r->tps.low);
+        fold_cell(f, 10, "%.2f", r->tps.high);
+        fold_cell(f, 7, "%.2f", r->tps.median / b->many[0].tps.median);
+        fold_line(f);
     }
-    printf(
-        "\nTokens of all sessions a second; prompts are other pseudo-random ids for each.\n");
+}
+
+/* However wide the terminal, prose is read best in lines of 80. */
+static void add_prose(struct fold *f, const char *text)
+{
+    const int width = f->width;
+    f->width = width ? QA_MIN(width, PROSE_COLUMNS) : PROSE_COLUMNS;
+    fold_line(f);
+    fold_words(f, 0, "%s", text);
+    fold_line(f);
+    f->width = width;
 }
 
 void bench_print_text(const struct bench *b)
 {
-    print_header(b);
+    struct fold f;
+    fold_init(&f, STDOUT_FILENO);
+    add_header(b, &f);
     if (b->n_many > 0) {
-        print_many(b);
-        return;
+        add_many(b, &f);
+        add_prose(&f, "Tokens of all sessions a second, the median of three runs; prompts are "
+                      "other pseudo-random ids for each.");
+    } else {
+        add_line_heading(&f);
+        for (int k = 0; k < b->n_lines; k++)
+            add_line(b, &f, &b->lines[k]);
+        for (int k = 0; k < b->n_lines && b->o.want_verbs; k++)
+            add_verbs(b, &f, &b->lines[k]);
+        add_prose(&f, "Medians of three runs. A mode \"at\" N decodes after N tokens; read % "
+                      "and int % are shares of the limits of reading and of 16-bit integers. "
+                      "Bytes are what had to move, each once a pass: weights, cache, state, "
+                      "rows; some of them may come from the processor's own caches. Prompts "
+                      "are pseudo-random ids, for decoding a phrase of 96 of them again and "
+                      "again: acceptance of drafts on real text differs.");
     }
-    printf("%-23s %9s  %-19s %9s %8s %7s %9s %7s\n", "", "tok/s", "slowest of 3", "MB/token",
-           "GB/s", "of read", "GFLOP/s", "of int");
-    for (int k = 0; k < b->n_lines; k++)
-        print_line(b, &b->lines[k]);
-    for (int k = 0; k < b->n_lines && b->o.want_verbs; k++)
-        print_verbs(b, &b->lines[k]);
-    printf("\nBytes are what had to move, each once a pass: weights, cache, state, rows; some\n"
-           "of them may come from the processor's own caches.  Prompts are pseudo-random ids,\n"
-           "for decoding a phrase of 96 of them again and again: acceptance of drafts on real\n"
-           "text differs.\n");
+    view_put(stdout, str_buf_str(&f.out));
+    fold_release(&f);
 }
 
 /* ---- JSON ---------------------------------------------------------------- */
