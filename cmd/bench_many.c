@@ -32,14 +32,18 @@ static void gate_wait(struct gate *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-static void gate_open(struct gate *t, int n_players)
+/* Returns when: before anybody has gone on, which may well finish before the caller is
+ * running again. */
+static double gate_open(struct gate *t, int n_players)
 {
     pthread_mutex_lock(&t->lock);
     while (t->n_ready < n_players)
         pthread_cond_wait(&t->changed, &t->lock);
+    const double now_s = clock_now_s();
     t->is_open = true;
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
+    return now_s;
 }
 
 static enum status read_prompt(struct session **s, struct player *p)
@@ -86,8 +90,7 @@ enum status bench_many(const struct bench_many *b, double *tokens_per_s, struct 
                        b->n_sessions);
         break;
     }
-    gate_open(&gate, n);
-    const double start_s = clock_now_s();
+    const double start_s = gate_open(&gate, n);
     for (int i = 0; i < n; i++) {
         pthread_join(p[i].thread, NULL);
         n_done += p[i].n_done;
