@@ -363,6 +363,115 @@ static void one_thread_with_two_sessions_never_waits_for_itself(void **state)
     engine_close(g);
 }
 
+/* ---- what sharing saves --------------------------------------------------------- */
+
+enum { N_DRAFTED = 3, N_DRAFTING = 4, N_SHARED_ROUNDS = 5, N_LISTED = 40 };
+
+/* Passes, and calls of the verb that reads nearly all weights that are not experts. */
+struct effort {
+    uint64_t n_passes, n_matmuls;
+};
+
+static struct effort effort_of(struct engine *g)
+{
+    return (struct effort){sched_stats(g->sched).n_passes, engine_verb(g, VERB_MATMUL).n_calls};
+}
+
+/* A round of session_decode() by a thread that is inside already: nobody leads before
+ * all others have filed too, so how many passes it takes is no matter of luck. */
+struct drafting {
+    struct session *s;
+    struct rng rng;
+    struct proposal what;
+    struct err e;
+};
+
+static void *draft_round(void *arg)
+{
+    struct drafting *d = arg;
+    const struct sampling greedy = sampling_greedy();
+    const struct decode_args a = {.sampling = &greedy, .rng = &d->rng};
+    struct burst b = {.n = 0};
+    if (!spec_propose(d->s, &a, N_DRAFTED, &d->what, &d->e) && d->what.n > 0)
+        spec_decode(d->s, &a, &d->what, &b);
+    sched_leave(d->s->g->sched, false);
+    return NULL;
+}
+
+static void draft_together(struct drafting *d, int n)
+{
+    pthread_t thread[N_DRAFTING];
+    for (int i = 0; i < n; i++)
+        sched_enter(d->s->g->sched);
+    for (int i = 0; i < n; i++) {
+        d[i].s->spec.layer.mean = 0.5; /* hopeful, whatever came of the drafts so far */
+        assert_int_equal(pthread_create(&thread[i], NULL, draft_round, &d[i]), 0);
+    }
+    for (int i = 0; i < n; i++)
+        pthread_join(thread[i], NULL);
+    for (int i = 0; i < n; i++) {
+        if (d[i].e.code) fail_msg("%s", d[i].e.text);
+        assert_int_equal(d[i].what.n, N_DRAFTED);
+    }
+}
+
+/* Opens a session that drafts from a short list and has a token pending. */
+static struct drafting drafting_of(struct engine *g, uint64_t seed)
+{
+    const struct session_opts o = {
+        .cap_tokens = 400, .n_draft = N_DRAFTED, .n_draft_ids = N_LISTED};
+    const struct sampling greedy = sampling_greedy();
+    struct drafting d = {.s = NULL};
+    struct burst b;
+    int32_t ids[N_IDS];
+    rng_init(&d.rng, seed, 1);
+    fill_ids(ids, COUNT(ids), seed);
+    OK(session_open(&d.s, g, &o, ok));
+    OK(session_append(d.s, ids, 30, ok));
+    const struct decode_args a = {.sampling = &greedy, .rng = &d.rng};
+    OK(session_decode(d.s, &a, &b, ok));
+    return d;
+}
+
+static struct effort effort_of_rounds(struct engine *g, int n)
+{
+    struct drafting d[N_DRAFTING];
+    for (int i = 0; i < n; i++)
+        d[i] = drafting_of(g, (uint64_t)(50 + i));
+    /* The pass in which the prompts end is no part of this. */
+    draft_together(d, n);
+    const struct effort before = effort_of(g);
+    for (int i = 0; i < N_SHARED_ROUNDS; i++)
+        draft_together(d, n);
+    const struct effort after = effort_of(g);
+    for (int i = 0; i < n; i++) {
+        assert_true(d[i].s->spec.head.is_short && d[i].s->spec.head.extra.rows > 0);
+        session_close(d[i].s);
+    }
+    return (struct effort){after.n_passes - before.n_passes,
+                           after.n_matmuls - before.n_matmuls};
+}
+
+/* Draft by draft, the trunk and what is kept: as many passes as one session takes.  Of the
+ * short lists only the ids that a session holds itself are multiplied for it alone. */
+static void sessions_with_short_lists_share_the_passes_of_a_round(void **state)
+{
+    struct engine_opts o = engine_opts_default();
+    struct engine *g = NULL;
+    o.model_path = MINI_MOE ".gguf";
+    o.n_threads = 1;
+    o.trace = TRACE_COUNT;
+    OK(engine_open(&g, &o, ok));
+    g->costs = (struct spec_costs){.plain_s = 1, .is_fixed = true}; /* drafts are free */
+    const struct effort one = effort_of_rounds(g, 1), all = effort_of_rounds(g, N_DRAFTING);
+    assert_int_equal(one.n_passes, N_SHARED_ROUNDS * (N_DRAFTED + 2));
+    assert_int_equal(all.n_passes, one.n_passes);
+    assert_int_equal(all.n_matmuls - one.n_matmuls,
+                     N_SHARED_ROUNDS * N_DRAFTED * (N_DRAFTING - 1));
+    assert_true(2 * all.n_matmuls < N_DRAFTING * one.n_matmuls);
+    engine_close(g);
+}
+
 /* ---- others in the middle ------------------------------------------------------ */
 
 /* Opens, errs and closes again and again while others work; raw outputs, too. */
@@ -475,6 +584,7 @@ int main(void)
         cmocka_unit_test(a_trial_that_shares_a_large_step_can_be_kept),
         cmocka_unit_test(prompts_alone_take_the_whole_step),
         cmocka_unit_test(one_thread_with_two_sessions_never_waits_for_itself),
+        cmocka_unit_test(sessions_with_short_lists_share_the_passes_of_a_round),
         cmocka_unit_test(sessions_that_err_and_close_disturb_nobody),
         cmocka_unit_test(a_stop_stops_everybody),
     };
