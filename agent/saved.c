@@ -1,4 +1,4 @@
-/* saved.c - conversations as files: their names, the list of them, Markdown. */
+/* saved.c - conversations as files: their names, the list of them, their export. */
 #include "agent/dialog.h"
 #include "engine/base/file.h"
 
@@ -124,4 +124,37 @@ void talk_export(const struct talk *t, struct str_buf *to)
             str_buf_add_z(to, "\n\n");
         }
     }
+}
+
+/* ---- JSON ---- */
+
+static json_t *text_or_null(struct str s)
+{
+    return s.n ? transcript_text(s) : json_null();
+}
+
+enum status talk_export_json(const struct talk *t, struct str_buf *to, struct err *e)
+{
+    const struct record *r = &t->record;
+    json_t *messages = json_array();
+    for (size_t i = 0; i < r->n; i++) {
+        const struct talk_message m = talk_get(t, i);
+        json_t *x = json_object();
+        json_object_set_new(x, "text", transcript_text(m.text));
+        json_object_set_new(x, "answer", text_or_null(m.answer));
+        json_object_set_new(x, "code", text_or_null(m.code));
+        json_object_set_new(x, "is_folded", json_boolean(m.is_folded));
+        json_array_append_new(messages, x);
+    }
+    json_t *all = json_object();
+    json_object_set_new(all, "model", text_or_null(str_of(r->model)));
+    json_object_set_new(all, "summary", text_or_null(str_of(r->summary ? r->summary : "")));
+    json_object_set_new(all, "messages", messages);
+    char *text = json_dumps(all, JSON_INDENT(2));
+    json_decref(all);
+    if (!text) return err_set(e, QA_E_NOMEM, "out of memory for the JSON");
+    str_buf_add_z(to, text);
+    str_buf_add_char(to, '\n');
+    free(text);
+    return str_buf_check(to, "the JSON", e);
 }

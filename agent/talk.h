@@ -98,6 +98,10 @@ struct talk_message talk_get(const struct talk *t, size_t i);
 
 /* The conversation as Markdown. */
 void talk_export(const struct talk *t, struct str_buf *to);
+/* The same as one JSON object: "model", "summary" (of the last compaction) and
+ * "messages", each with "text", "answer", "code" and "is_folded" (only in the summary);
+ * null where there is none. */
+enum status talk_export_json(const struct talk *t, struct str_buf *to, struct err *e) MUST_USE;
 
 /* Stop what runs, within one token or 50 ms of a program; safe from any thread. */
 void talk_stop(struct talk *t);

@@ -216,7 +216,7 @@ static const struct {
     {"sandbox",  "",         "which layers of the jail hold",                   do_sandbox,  false},
     {"model",    "",         "the model and how it runs",                       do_model,    false},
     {"save",     "[FILE]",   "where the session is saved; a copy of it",        do_save,     false},
-    {"export",   "FILE.md",  "the conversation as Markdown",                    do_export,   false},
+    {"export",   "FILE",     "the conversation: FILE.json, else Markdown",      do_export,   false},
     {"copy",     "[N]",      "the last answer, or the Nth last, into the clipboard", do_copy, false},
     {"quit",     "",         "end",                                             do_quit,     true },
 };

@@ -28,18 +28,28 @@ void do_save(struct repl *r, const char *arg)
     repl_say(r, st ? STYLE_BAD : STYLE_PLAIN, "%s%s", st ? "" : "saved in ", st ? e.text : arg);
 }
 
+/* The ending of the file name decides: JSON or Markdown. */
 void do_export(struct repl *r, const char *arg)
 {
     struct str_buf b;
     struct err e = {0};
     const struct talk *t = work_talk(r->work);
-    if (!*arg || !talk_info(t).n_messages) {
-        repl_say(r, STYLE_BAD, "%s", *arg ? "nothing was said yet" : "usage: /export FILE.md");
+    if (!*arg) {
+        command_usage(r, "/export FILE.md or FILE.json");
+        return;
+    }
+    if (!talk_info(t).n_messages) {
+        repl_say(r, STYLE_BAD, "nothing was said yet");
         return;
     }
     str_buf_init(&b, 1 << 30);
-    talk_export(t, &b);
-    enum status st = str_buf_check(&b, "the Markdown", &e);
+    enum status st;
+    if (str_ends(str_of(arg), STR(".json"))) {
+        st = talk_export_json(t, &b, &e);
+    } else {
+        talk_export(t, &b);
+        st = str_buf_check(&b, "the Markdown", &e);
+    }
     if (!st) st = file_write(arg, str_buf_str(&b), &e);
     repl_say(r, st ? STYLE_BAD : STYLE_PLAIN, "%s%s", st ? "" : "written: ", st ? e.text : arg);
     str_buf_release(&b);

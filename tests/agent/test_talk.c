@@ -2,6 +2,7 @@
 #include "tests/agent/talk_rig.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <sys/stat.h>
 
 /* ---- messages ---- */
@@ -436,6 +437,27 @@ static void the_export_is_markdown_that_a_message_cannot_break(void **fixture)
     rig_release(r);
 }
 
+static void the_export_as_json_holds_what_was_said(void **fixture)
+{
+    RIG(PROSE(BLOCK("print(1)")));
+    struct str_buf b;
+    start(r);
+    say(r, "\"Look\"\n\tat 1", AGENT_ANSWERED);
+    str_buf_init(&b, 1 << 20);
+    assert_int_equal(talk_export_json(r->talk, &b, &r->e), QA_OK);
+    json_t *all = json_loads(b.p, 0, NULL);
+    const char *text, *answer;
+    assert_int_equal(json_unpack(all, "{s:n, s:[{s:s, s:s}]}", "summary", "messages", "text",
+                                 &text, "answer", &answer),
+                     0);
+    assert_string_equal(text, "\"Look\"\n\tat 1");
+    assert_string_equal(answer, BLOCK("print(1)"));
+    assert_string_equal(json_string_value(json_object_get(all, "model")), "tape");
+    json_decref(all);
+    str_buf_release(&b);
+    rig_release(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_message_too_large_is_refused_with_numbers),
         cmocka_unit_test(nothing_to_gain_is_said_and_nothing_is_done),
         cmocka_unit_test(the_export_is_markdown_that_a_message_cannot_break),
+        cmocka_unit_test(the_export_as_json_holds_what_was_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 """The session at a terminal, driven on a pseudo-terminal with the embedded model."""
 import base64
 import glob
+import json
 import os
 import signal
 import subprocess
@@ -69,7 +70,8 @@ def test_every_command_says_something(tmp_path, cols):
                 ("/undo x", "usage: /undo"), ("/retry x", "usage: /retry"),
                 ("/redo", "nothing was taken back"), ("/sandbox", "^sandbox "), ("/model", "layers"), ("/save", "saved in"),
                 ("/save copy.jsonl", "saved in copy.jsonl"), ("/export", "usage: /export"),
-                ("/export talk.md", "written: talk.md"), ("/sessions", "/resume N"),
+                ("/export talk.md", "written: talk.md"),
+                ("/export talk.json", "written: talk.json"), ("/sessions", "/resume N"),
                 ("/copy", "copied: code"), ("/compact", "compacted: "),
                 ("/undo", "back to before"), ("/fork", "goes on in a copy"),
                 ("/undo 1", "taken back: Write"), ("/redo", "here again: 1 message"),
@@ -90,6 +92,11 @@ def test_every_command_says_something(tmp_path, cols):
         assert copied.startswith("def winner(points):")
     text = (tmp_path / "talk.md").read_text()
     assert "## You" in text and "def winner(points)" in text
+    talk = json.loads((tmp_path / "talk.json").read_text())
+    assert talk["summary"] is None and len(talk["messages"]) == 1
+    message = talk["messages"][0]
+    assert message["text"] == TASK and not message["is_folded"]
+    assert message["code"].startswith("def winner(points)") and message["answer"]
     assert (tmp_path / "copy.jsonl").read_text().startswith('{"v":1')
     assert len(logs(tmp_path)) == 2
 
