@@ -29,6 +29,10 @@ static enum status append_steps(struct run *r, const struct ids *ids, struct err
                                                .n_tokens = (int64_t)i,
                                                .n_total = (int64_t)ids->n});
         }
+        /* A conversation goes on and needs it whole; a task whose time is over does not. */
+        if (i > 0 && !r->talk && budget_spent(&r->budget) == BUDGET_TIME) {
+            return err_set(e, QA_E_STOP, "the time is over");
+        }
         st = session_append(s, ids->p + i, QA_MIN(ids->n - i, (size_t)STEP), e);
     }
     return st;

@@ -732,7 +732,9 @@ enum status run_task(struct agent *a,
     announce_start(&r, task);
     if (!st) st = iterate_all(&r, &spent, &own);
     if (st == QA_E_STOP) {
-        spent = BUDGET_STOP;
+        const bool is_late = budget_spent(&r.budget) == BUDGET_TIME;
+        spent = is_late ? BUDGET_TIME : BUDGET_STOP;
+        if (is_late) run_notice(&r, "the %s budget is spent", budget_end_name(spent));
         st = QA_OK;
     }
     fill_stats(&r);

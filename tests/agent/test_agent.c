@@ -511,6 +511,20 @@ static void the_time_budget_ends_with_exit_6_and_stops_the_program(void **fixtur
     release(p);
 }
 
+static void the_time_budget_ends_a_long_prompt(void **fixture)
+{
+    PLAY({"a\n</think>\n\n" BLOCK(GOOD), false});
+    char task[2000];
+    memset(task, 'x', sizeof task - 1);
+    task[sizeof task - 1] = 0;
+    p->opts.limits.timeout_s = 1e-9;
+    play(p, task);
+    ends(p, AGENT_BUDGET_SPENT, NULL);
+    assert_int_equal(p->result.n_prompt_tokens, 512); /* one step, not all of it */
+    has(p, p->notices.p, "the time budget is spent");
+    release(p);
+}
+
 static void the_tool_time_budget_ends_with_exit_6(void **fixture)
 {
     PLAY({"a\n</think>\n\n" CALL("import time\ntime.sleep(0.2)"), false},
@@ -690,6 +704,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_token_budget_ends_with_exit_6),
         cmocka_unit_test(a_program_that_passed_is_the_answer_when_the_budget_ends),
         cmocka_unit_test(the_time_budget_ends_with_exit_6_and_stops_the_program),
+        cmocka_unit_test(the_time_budget_ends_a_long_prompt),
         cmocka_unit_test(the_tool_time_budget_ends_with_exit_6),
         cmocka_unit_test(a_task_too_long_for_the_context_ends_with_exit_8),
         cmocka_unit_test(a_full_context_leads_back_to_the_task),
