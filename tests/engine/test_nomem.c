@@ -23,6 +23,11 @@ enum { N_PROMPT = 300, LINES_MAX = 40 };
 /* Allocations of this thread until the one that fails; below 0: none does. */
 static _Thread_local long n_left = -1;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { CAN_FAIL = 0 }; /* a sanitizer's own allocator stands here */
+#else
+enum { CAN_FAIL = 1 };
+
 static bool fails_now(void)
 {
     if (n_left < 0 || n_left-- > 0) return false;
@@ -30,10 +35,6 @@ static bool fails_now(void)
     return true;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { CAN_FAIL = 0 }; /* a sanitizer's own allocator stands here */
-#else
-enum { CAN_FAIL = 1 };
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t each);
 void *__libc_realloc(void *p, size_t n);
