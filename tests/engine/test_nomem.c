@@ -344,6 +344,8 @@ static const char *const OPENING[] = {
     USE "no memory for a batch",
     USE "no memory for a session",
     USE "no memory for a session: # bytes",
+    USE "no memory for steps of # tokens",
+    USE "no memory for a session's logits",
     USE "no memory for the sampler",
     USE "no memory for tensor 'output_norm.weight'",
     USE "no memory for tensor 'blk.#.attn_norm.weight'",
