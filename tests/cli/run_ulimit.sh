@@ -1,4 +1,5 @@
 # Limits that the caller lives under hold, or are named in one line.
+grep -q __asan_init "$QAGENT" && { echo "the address sanitizer reserves more than ulimit -v allows" >&2; exit 77; }
 printf 'import resource as r\nprint(r.getrlimit(r.RLIMIT_AS)[1] == %d << 20)\n' 300 >memory.py
 printf 'print("runs")\n' >file.py
 try() {
