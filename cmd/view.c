@@ -226,12 +226,30 @@ static void show_end(struct view *v, const struct agent_result *r)
         100 * r->tool_s / all, 100 * other / all);
 }
 
+/* How far a long prompt is read; a short one is over before it would be drawn. */
+static void show_prefill(struct view *v, const struct agent_event *ev)
+{
+    if (ev->n_tokens == 0) v->prefill_start_s = ev->t_s;
+    const double past_s = ev->t_s - v->prefill_start_s;
+    if (!v->is_terminal || past_s < 0.3 || ev->n_tokens == 0) return;
+    char line[128];
+    snprintf(line, sizeof line, "reading %lld of %lld tokens  %.0f tok/s  %.0f s left",
+             (long long)ev->n_tokens, (long long)ev->n_total, (double)ev->n_tokens / past_s,
+             past_s * (double)(ev->n_total - ev->n_tokens) / (double)ev->n_tokens);
+    fprintf(stderr, "\r\033[K%.*s", QA_MAX(opt_columns(STDERR_FILENO) - 1, 1), line);
+    v->is_bar_drawn = true;
+}
+
 void view_event(void *ctx, const struct agent_event *ev)
 {
     struct view *v = ctx;
+    if (v->is_bar_drawn && ev->type != AGENT_PREFILL) {
+        fputs("\r\033[K", stderr);
+        v->is_bar_drawn = false;
+    }
     switch (ev->type) {
+    case AGENT_PREFILL: show_prefill(v, ev); break;
     case AGENT_STARTED:
-    case AGENT_PREFILL:
     case AGENT_COMPACTED: break;
     case AGENT_ITERATION:
         end_part(v);

@@ -1,7 +1,7 @@
 /* view.h - what a run looks like to a person: progress on stderr while it happens.
  *
  * On a terminal text streams as it is generated: thinking dim, code with a margin,
- * results with status and time.  Elsewhere whole lines with a word in front.  Bytes
+ * results with status and time; a long prompt has a line that counts.  Elsewhere whole lines with a word in front.  Bytes
  * from a model or a program cannot steer the terminal: control characters, escape
  * sequences and direction marks are shown, not obeyed. */
 #ifndef QA_CMD_VIEW_H
@@ -35,6 +35,8 @@ struct view {
     struct str_buf text; /* scratch                         */
     int64_t n_turn_tokens;
     double turn_start_s;
+    double prefill_start_s; /* of the long prompt being read        */
+    bool is_bar_drawn;      /* its progress stands on the last line */
 };
 void view_init(struct view *v, int max_iter);
 void view_release(struct view *v);
