@@ -10,7 +10,7 @@ import pytest
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "engine", "tiny"))
-from corpus import evaluation, execute, pipeline, prompts, reference, tokenizer, transcript, values  # noqa: E402
+from corpus import evaluation, execute, pipeline, prompts, reference, transcript, values  # noqa: E402
 from corpus.op import OPS  # noqa: E402
 
 TEMPLATE = prompts.read(prompts.FOLDER, "humaneval.txt")
@@ -128,6 +128,9 @@ def test_a_program_that_does_not_end_is_stopped():
 
 
 def test_the_tokenizer_follows_the_standard_algorithm(sample):
+    pytest.importorskip("tokenizers")
+    pytest.importorskip("regex")
+    from corpus import tokenizer
     texts = ["".join(s for s, _ in segments) for _, _, segments in sample[:300]] + [prompts.system_prefix()] * 3
     data = tokenizer.train([t + " ".join(map(chr, range(33, 1000))) for t in texts])
     fast, plain = tokenizer.fast(data), tokenizer.Plain(data)

@@ -3,8 +3,10 @@ import os
 import struct
 import sys
 import warnings
-import numpy as np
+
 import pytest
+
+np = pytest.importorskip("numpy")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../../engine/tiny/train"))
