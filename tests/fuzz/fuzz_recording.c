@@ -92,7 +92,10 @@ static void take_all(struct recording *r, const uint8_t *order, size_t n_order)
             check_turn(r, t, order[i] % 4 == 2);
             if (recording_difference(r)) return;
             break;
-        default: check_program(r); break;
+        default:
+            check_program(r);
+            if (recording_difference(r)) return; /* another item stood there */
+            break;
         }
     }
 }
