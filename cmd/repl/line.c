@@ -528,7 +528,9 @@ enum status line_open(struct line **out,
     el_wset(l->el, EL_EDITOR, L"emacs");
     el_wset(l->el, EL_SIGNAL, 0);
     el_wset(l->el, EL_HIST, history_w, l->history.lines);
+    /* Between two lines too ("-x"): an Enter that comes there must not become a newline. */
     el_wset(l->el, EL_SETTY, L"-d", L"-isig", L"-icrnl", L"-inlcr", NULL);
+    el_wset(l->el, EL_SETTY, L"-x", L"-isig", L"-icrnl", L"-inlcr", L"-icanon", L"-echo", NULL);
     bind_keys(l);
     *out = l;
     return QA_OK;

@@ -102,6 +102,18 @@ def call(code):
             f"{code}\n</parameter>\n</function>\n</tool_call>")
 
 
+def drain(master):
+    """All that a process writes to its pseudo-terminal until it lets go of it; closes ours."""
+    data = b""
+    try:
+        while piece := os.read(master, 65536):
+            data += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(master)
+    return data
+
+
 class Session:
     def __init__(self, tmp, *args, cols=80, lines=24, env=None, words=(QAGENT,)):
         environ = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}

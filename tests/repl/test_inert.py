@@ -40,13 +40,7 @@ def on_terminal(words, **more):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, **more)
     os.close(theirs)
-    data = b""
-    try:
-        while piece := os.read(ours, 65536):
-            data += piece
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
+    data = terminal.drain(ours)
     process.wait(timeout=60)
     return data
 

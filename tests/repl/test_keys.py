@@ -184,6 +184,18 @@ def test_keys_of_the_line(tmp_path):
     assert len(history) > 2
 
 
+def test_lines_typed_ahead_are_each_sent(tmp_path):
+    """An Enter that comes between two lines is one, and no newline in the next."""
+    count = 150
+    with session(tmp_path, prose("one")) as s:
+        s.ready()
+        for i in range(count):
+            s.enter(f"/seed {1000 + i}")
+            time.sleep(i % 5 * 0.0002)
+        s.wait(r"^seed: 1\d\d\d$", count)
+        assert "usage" not in s.screen.text()
+
+
 def test_esc_esc_goes_back_to_an_earlier_message(tmp_path):
     with session(tmp_path, prose("one"), prose("two"), prose("three")) as s:
         s.ready()

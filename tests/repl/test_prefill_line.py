@@ -7,6 +7,8 @@ import struct
 import subprocess
 import termios
 
+import terminal
+
 QAGENT = os.path.abspath(os.environ.get("QAGENT", "bin/qagent"))
 
 
@@ -18,13 +20,7 @@ def test_a_long_task_is_counted_while_it_is_read(tmp_path):
     words = [QAGENT, "solve", str(task), "--no-session", "--max-tokens", "4", "-t", "1", "--kernels", "plain"]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
-    data = b""
-    try:
-        while piece := os.read(ours, 65536):
-            data += piece
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
+    data = terminal.drain(ours)
     assert process.communicate()[0] == b"" and process.returncode == 6
     drawn = re.findall(rb"\r\x1b\[K(reading [^\r\n]*)", data)
     assert drawn and all(len(line) < 40 for line in drawn), data
