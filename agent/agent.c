@@ -13,13 +13,10 @@
 
 enum {
     TINY_PARAMS = 100000000,
-    TINY_THINK = 512,  /* thinking of a tiny model when no budget is given       */
-    RECAP_THINK = 64,  /* thinking between a program that passed and the answer  */
-    MIN_ROOM = 64,     /* a turn with less room than this is not begun           */
-    MAX_REPEATS = 24,  /* times that a spent plan is thought away before a turn  */
-    MAX_BRANCHES = 12, /* ways taken back before a turn                         */
+    TINY_THINK = 512, /* thinking of a tiny model when no budget is given       */
+    RECAP_THINK = 64, /* thinking between a program that passed and the answer  */
+    MIN_ROOM = 64,    /* a turn with less room than this is not begun           */
 };
-static const float MAX_THINK_TEMP = 1.6f, AGAIN_TEMP = 0.7f;
 
 /* ---- names and defaults ---- */
 
@@ -249,28 +246,6 @@ static struct plan plan_turn(const struct run *r)
     return p;
 }
 
-/* Of thinking that nothing failed before. */
-static struct sampling first_sampling(const struct run *r)
-{
-    return r->a->is_tiny ? sampling_greedy() : r->a->opts.sampling;
-}
-
-static struct sampling think_sampling(const struct run *r)
-{
-    struct sampling s = r->a->opts.sampling;
-    if (!r->is_sampled || !r->is_at_task) return first_sampling(r);
-    s.temp = QA_MAX(s.temp, 1.0f);
-    return s;
-}
-
-/* Code of a plan whose greedy code did not load. */
-static struct sampling again_sampling(const struct run *r)
-{
-    struct sampling s = r->a->opts.sampling;
-    s.temp = QA_MAX(s.temp, AGAIN_TEMP);
-    return s;
-}
-
 /* Append what is pending and open the model's turn.  A context that is full is left by
  * going back to the task; *is_full when even that does not help. */
 static enum status open_turn(struct run *r, bool *is_full, struct err *e)
@@ -298,93 +273,6 @@ static enum status encode_frame(struct run *r, struct str text, struct ids *out,
     return st;
 }
 
-/* The frame in front of a turn.  Without thinking it closes that at once, in the
- * template's own form. */
-static enum status open_frame(struct run *r, bool is_thinking, struct err *e)
-{
-    chat_add_frame(&r->pending, is_thinking
-                                    ? STR("<|im_start|>assistant\n<think>\n")
-                                    : STR("<|im_start|>assistant\n<think>\n\n</think>"));
-    return run_append(r, &r->pending, "prompt", e);
-}
-
-/* How the next attempt begins: where the likeliest way not gone yet leaves the others.  On
- * an answer step the code stands behind the opening, not in a call. */
-static enum status next_start(struct run *r,
-                              struct turn_args *args,
-                              struct path_start *start,
-                              struct err *e)
-{
-    struct path_start s;
-    path_start_release(start);
-    args->start = NULL;
-    args->think = think_sampling(r);
-    if (!args->keeps_forks || !paths_next(&r->paths, &s)) return QA_OK;
-    run_notice(r, "another way from its token %zu on, in the %s", s.ids.n,
-               s.i_code ? "code" : "plan");
-    *start = s;
-    args->tried = s.i_code ? NULL : &r->tried;
-    args->think = first_sampling(r);
-    args->start = &start->ids;
-    if (args->may_call || !s.i_code) return QA_OK;
-    struct ids as_answer = {0};
-    enum status st = ids_add(&as_answer, s.ids.p, s.n_plan, e);
-    if (!st) st = ids_add(&as_answer, args->opening->p, args->opening->n, e);
-    if (!st) st = ids_add(&as_answer, s.ids.p + s.i_code, s.ids.n - s.i_code, e);
-    ids_release(&start->ids);
-    start->ids = as_answer;
-    return st;
-}
-
-/* Was that attempt made before?  A plan that failed was cut behind its thinking. */
-static bool is_attempt_known(struct run *r,
-                             struct turn *t,
-                             const struct turn_args *args,
-                             const struct path_start *start,
-                             char verdict[PATHS_VERDICT])
-{
-    const struct session *s = r->a->session;
-    verdict[0] = 0;
-    if (args->keeps_forks) {
-        paths_add(&r->paths, r->a->opts.engine, session_ids(s) + t->n_start,
-                  (size_t)(session_n_tokens(s) - t->n_start), start, &t->forks, verdict);
-    }
-    if (verdict[0] && t->end == TURN_DONE) t->end = TURN_REPEAT;
-    return t->end == TURN_REPEAT;
-}
-
-/* Run a turn; an attempt that was made before is taken back, and another one is made.  That
- * costs tokens, not an iteration. */
-static enum status new_turn(struct run *r,
-                            struct turn *t,
-                            struct turn_args *args,
-                            struct path_start *start,
-                            struct err *e)
-{
-    char verdict[PATHS_VERDICT];
-    const int most = args->keeps_forks ? MAX_BRANCHES : MAX_REPEATS;
-    for (int n_repeats = 0;; n_repeats++) {
-        if (n_repeats == most) args->tried = NULL;
-        enum status st = recording_turn(args->recording, &args->recorded, e);
-        if (!st) st = turn_run(t, args, e);
-        if (st || !is_attempt_known(r, t, args, start, verdict)) return st;
-        if (n_repeats == most) {
-            t->end = TURN_DONE;
-            return st;
-        }
-        run_log_turn(r, t, !args->may_call);
-        turn_release(t);
-        run_notice(r, "%s; thinking again", verdict[0] ? verdict : "that plan failed before");
-        args->think.temp = QA_MIN(args->think.temp * 1.1f, MAX_THINK_TEMP);
-        r->n_turn = 0;
-        r->is_at_task = false;
-        st = run_return_to_task(r, e);
-        if (!st) st = open_frame(r, true, e);
-        if (!st && r->branches) st = next_start(r, args, start, e);
-        if (st) return st;
-    }
-}
-
 /* What came of a turn that went back to the task: its plan is not to come again. */
 static void remember_plan(struct run *r, const struct turn *t)
 {
@@ -400,14 +288,13 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
     struct agent *a = r->a;
     struct turn t = {0};
     struct ids opening = {0};
-    struct path_start start = {0};
     enum status st = open_turn(r, &r->is_full, e);
     if (st || r->is_full) return st;
     const struct plan p = plan_turn(r);
     r->wants_answer = false;
     r->n_turn = 0;
     const bool is_fresh = p.is_thinking && r->is_at_task && r->is_sampled;
-    st = open_frame(r, p.is_thinking, e);
+    st = run_open_frame(r, p.is_thinking, e);
     if (!st) {
         st = encode_frame(r, p.opens_code ? STR("\n\n```python\n") : STR("\n\n"), &opening, e);
     }
@@ -416,10 +303,10 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         .ids = &a->ids,
         .budget = &r->budget,
         .rng = &r->rng,
-        .think = think_sampling(r),
+        .think = run_think_sampling(r),
         .text = sampling_greedy(),
         .tried = is_fresh ? &r->tried : NULL,
-        .again = again_sampling(r),
+        .again = run_again_sampling(r),
         .keeps_forks = r->branches && r->is_at_task,
         .is_thinking = p.is_thinking,
         .may_call = !p.is_answer,
@@ -434,8 +321,7 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         .token = on_token,
     };
     r->last_rank = EVIDENCE_NONE;
-    if (!st && args.keeps_forks) st = next_start(r, &args, &start, e);
-    if (!st) st = new_turn(r, &t, &args, &start, e);
+    if (!st) st = run_attempt(r, &t, &args, e);
     if (!st) {
         run_event(r,
                   &(struct agent_event){.type = AGENT_ITERATION_DONE, .n_tokens = t.n_tokens});
@@ -445,7 +331,6 @@ static enum status run_turn(struct run *r, enum budget_end *spent, struct err *e
         turn_release(&t);
     }
     ids_release(&opening);
-    path_start_release(&start);
     return st;
 }
 

@@ -192,12 +192,21 @@ static void find_code(struct path *p, const struct engine *g, char verdict[PATHS
     for (size_t n = 0; p->i_end < p->ids.n && n < len; p->i_end++) {
         n += engine_piece(g, p->ids.p[p->i_end]).n;
     }
+    while (p->i_end > first && !str_trim(engine_piece(g, p->ids.p[p->i_end - 1])).n) {
+        p->i_end--;
+    }
     char note[GLANCE_NOTE];
     if (!glance_code(str_cut(code, 0, len), note)) {
         snprintf(verdict, PATHS_VERDICT, "that program cannot run: %s", note);
     }
     if (len) p->code = bare(str_cut(code, 0, len));
     str_buf_release(&text);
+}
+
+/* Is the token at `at` one that is chosen: of the plan or of the definitions? */
+static bool is_open(const struct path *x, size_t at)
+{
+    return at < x->n_plan || (at >= x->i_code && at < x->i_end);
 }
 
 void paths_add(struct paths *p,
@@ -225,7 +234,13 @@ void paths_add(struct paths *p,
     find_code(&x, g, verdict);
     for (int i = 0; i < p->n && x.code && !verdict[0]; i++) {
         if (!p->path[i].code || strcmp(p->path[i].code, x.code) != 0) continue;
-        snprintf(verdict, PATHS_VERDICT, "that program failed before");
+        snprintf(verdict, PATHS_VERDICT,
+                 p->path[i].waits ? "that program waits already"
+                                  : "that program failed before");
+    }
+    x.total = x.logprob;
+    for (size_t k = 0; k < x.forks.n; k++) {
+        if (is_open(&x, (size_t)x.forks.p[k].at)) x.total += (double)x.forks.p[k].logprob;
     }
     p->path[p->n++] = x;
 }
@@ -242,41 +257,86 @@ static bool is_gone(const struct paths *p, const int32_t *ids, size_t n, int32_t
     return false;
 }
 
-bool paths_next(struct paths *p, struct path_start *out)
+/* A beginning that no path has. */
+struct way {
+    const struct path *path; /* NULL: there is none */
+    struct fork *fork;
+    int alt;
+    double logprob;
+};
+
+static struct way likeliest_way(const struct paths *p)
 {
-    const struct path *best = NULL;
-    struct fork *where = NULL;
-    int which = 0;
-    double most = -INFINITY;
+    struct way best = {.logprob = -INFINITY};
     for (int i = 0; i < p->n; i++) {
         const struct path *x = &p->path[i];
         double sum = x->logprob;
         for (size_t k = 0; k < x->forks.n; k++) {
             struct fork *f = &x->forks.p[k];
             const size_t at = (size_t)f->at;
-            const bool is_open = at < x->n_plan || (at >= x->i_code && at < x->i_end);
-            for (int a = 0; a < FORK_ALTS && is_open && f->alt[a].id >= 0; a++) {
+            for (int a = 0; a < FORK_ALTS && is_open(x, at) && f->alt[a].id >= 0; a++) {
                 const double score = sum + (double)f->alt[a].logprob;
-                if (score <= most || is_gone(p, x->ids.p, at, f->alt[a].id)) continue;
-                most = score;
-                best = x;
-                where = f;
-                which = a;
+                if (score <= best.logprob || is_gone(p, x->ids.p, at, f->alt[a].id)) continue;
+                best = (struct way){x, f, a, score};
             }
             sum += (double)f->logprob;
         }
     }
-    if (!best) return false;
-    const int32_t id = where->alt[which].id;
-    where->alt[which].logprob = -INFINITY;
-    struct err ignored;
-    struct path_start s = {.logprob = most};
-    const size_t at = (size_t)where->at;
-    if (at >= best->n_plan) {
-        s.n_plan = best->n_plan;
-        s.i_code = best->i_code;
+    return best;
+}
+
+static struct path *likeliest_waiting(struct paths *p)
+{
+    struct path *best = NULL;
+    for (int i = 0; i < p->n; i++) {
+        struct path *x = &p->path[i];
+        if (x->waits && (!best || x->total > best->total)) best = x;
     }
-    if (ids_add(&s.ids, best->ids.p, at, &ignored) || ids_add(&s.ids, &id, 1, &ignored)) {
+    return best;
+}
+
+bool paths_wait(struct paths *p)
+{
+    struct path *last = p->n ? &p->path[p->n - 1] : NULL;
+    if (!last || !last->code || p->n == PATHS_MAX) return false;
+    const struct path *waiting = likeliest_waiting(p);
+    last->waits =
+        likeliest_way(p).logprob > last->total || (waiting && waiting->total > last->total);
+    return last->waits;
+}
+
+static bool take_waiting(struct path *x, struct path_start *out)
+{
+    struct err ignored;
+    struct path_start s = {.n_plan = x->n_plan,
+                           .i_code = x->i_code,
+                           .i_end = x->i_end,
+                           .logprob = x->total,
+                           .is_whole = true};
+    x->waits = false;
+    if (ids_add(&s.ids, x->ids.p, x->ids.n, &ignored)) return false;
+    *out = s;
+    return true;
+}
+
+bool paths_next(struct paths *p, bool wants_whole, struct path_start *out)
+{
+    const struct way way = likeliest_way(p);
+    struct path *waiting = likeliest_waiting(p);
+    if (waiting && (wants_whole || !(way.logprob > waiting->total))) {
+        return take_waiting(waiting, out);
+    }
+    if (!way.path) return false;
+    const int32_t id = way.fork->alt[way.alt].id;
+    way.fork->alt[way.alt].logprob = -INFINITY;
+    struct err ignored;
+    struct path_start s = {.logprob = way.logprob};
+    const size_t at = (size_t)way.fork->at;
+    if (at >= way.path->n_plan) {
+        s.n_plan = way.path->n_plan;
+        s.i_code = way.path->i_code;
+    }
+    if (ids_add(&s.ids, way.path->ids.p, at, &ignored) || ids_add(&s.ids, &id, 1, &ignored)) {
         ids_release(&s.ids);
         return false;
     }

@@ -4,8 +4,10 @@
  * Where a path is greedy, what the model thought of second is lost: a fork keeps the next
  * likely tokens of a place where there was any doubt.  After a failure the fork whose
  * beginning is likeliest of all (the product of the probabilities up to it and of the
- * other token) is where the next attempt leaves the ways that were gone.  That is a
- * best-first walk through the model's own answers, the same for every seed. */
+ * other token) is where the next attempt leaves the ways that were gone.  No end of a
+ * beginning is likelier than the beginning, so an attempt that came out less likely than
+ * some beginning left waits, and of all that is left the likeliest is always next.  That
+ * is a best-first walk through the model's own answers, the same for every seed. */
 #ifndef QA_AGENT_PATHS_H
 #define QA_AGENT_PATHS_H
 
@@ -49,6 +51,8 @@ struct path_start {
     size_t n_plan;  /* of them up to </think>; 0: they end within the plan         */
     size_t i_code;  /* where the code begins in them; with n_plan                  */
     double logprob; /* of ids, as far as they were in doubt                        */
+    bool is_whole;  /* an attempt that waited, all of it: nothing in it is chosen again */
+    size_t i_end;   /* where its code ends; with is_whole                          */
 };
 void path_start_release(struct path_start *s);
 
@@ -56,6 +60,8 @@ struct path {
     struct ids ids;
     struct forks forks;
     double logprob;       /* of what stands before the first fork                        */
+    double total;         /* of plan and definitions                                     */
+    bool waits;           /* it was not run yet                                          */
     size_t n_plan;        /* tokens up to </think>, itself included; 0: there is none     */
     size_t i_code, i_end; /* tokens of the definitions in the code; equal: no code */
     char *code;           /* these as text, white space and kind of quotes apart; owned     */
@@ -77,7 +83,10 @@ void paths_add(struct paths *p,
                const struct path_start *start,
                const struct forks *forks,
                char verdict[PATHS_VERDICT]);
-/* The likeliest beginning that no path has, given once.  False: there is none. */
-bool paths_next(struct paths *p, struct path_start *out);
+/* Is something left that is likelier than the attempt added last?  Then it waits. */
+bool paths_wait(struct paths *p);
+/* The likeliest that is left, a beginning that no path has or an attempt that waits, given
+ * once.  wants_whole: an attempt that waits, if there is any.  False: nothing is left. */
+bool paths_next(struct paths *p, bool wants_whole, struct path_start *out);
 
 #endif

@@ -104,6 +104,21 @@ void run_set(struct agent *a, const struct agent_limits *limits, const struct sa
 /* The iteration that is an answer step because it is the last. */
 int run_last_iteration(const struct run *r);
 
+/* ---- attempt.c ---- */
+
+/* Of a turn's thinking, and of the code of a plan whose greedy code did not load. */
+struct sampling run_think_sampling(const struct run *r);
+struct sampling run_again_sampling(const struct run *r);
+/* The frame in front of a turn.  Without thinking it closes that at once, in the
+ * template's own form. */
+enum status run_open_frame(struct run *r, bool is_thinking, struct err *e) MUST_USE;
+/* Run a turn behind its frame.  With keeps_forks it begins where paths.h says; what need
+ * not be run, or not yet, is taken back and another one made, within the iteration. */
+enum status run_attempt(struct run *r,
+                        struct turn *t,
+                        struct turn_args *args,
+                        struct err *e) MUST_USE;
+
 /* ---- act.c ---- */
 
 /* How this run runs programs. */

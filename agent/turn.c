@@ -10,7 +10,7 @@ enum { N_TOP = FORK_ALTS + 1 };
 enum { DRAWS_PER_TOKEN = 2 }; /* rng_u32s behind one key of session_decode */
 static const uint64_t DRAWS_PER_TURN = (uint64_t)1 << 32;
 
-static const char *const ENDS[] = {"done", "empty", "loop", "repeat", "cut", "budget"};
+static const char *const ENDS[] = {"done", "empty", "loop", "repeat", "aside", "cut", "budget"};
 
 const char *turn_end_name(enum turn_end end)
 {

@@ -46,6 +46,7 @@ enum turn_end {
     TURN_EMPTY,  /* it wrote nothing but white space for a while      */
     TURN_LOOP,   /* it said the same again and again                  */
     TURN_REPEAT, /* its thinking is a spent plan; cut behind it       */
+    TURN_ASIDE,  /* whole, but something likelier comes first: see paths.h */
     TURN_CUT,    /* max_tokens or the context is used up              */
     TURN_BUDGET, /* of the whole run: see spent                       */
 };

@@ -133,4 +133,36 @@ static struct play the_play;
     static const struct fake_turn turns[] = {__VA_ARGS__}; \
     init(p, turns, COUNT(turns))
 
+/* A tiny model whose second attempt comes out less likely than the way of its third, which
+ * fails: the second waits, is run then, and is right. */
+static const struct fake_turn WAITING[] = {
+    {"add it\n</think>" CALL("def    return x + 2"), false},
+    {"ul it\n</think>" CALL("def    return 2 * x"),  false},
+    {"ub it\n</think>" CALL("def    return 3 * x"),  false},
+    {"ok" OPENED("def    return 2 * x"),             false},
+};
+static const struct fake_doubt WAITING_DOUBTS[] = {
+    {0, 0, 'm', 1}, /* -1.31                                     */
+    {0, 4, 's', 2}, /* -0.31 - 2.13, and four of -0.31 below it: */
+    {1, 0, 'A', 1},
+    {1, 1, 'B', 1},
+    {1, 3, 'C', 1},
+    {1, 4, 'D', 1},
+};
+
+/* n_told turns of the tape were played before. */
+static inline void wait_with(struct play *p, struct fake_doubt *doubts, size_t n_told)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT(WAITING_DOUBTS); i++) {
+        if (WAITING_DOUBTS[i].turn < n_told) continue;
+        doubts[n] = WAITING_DOUBTS[i];
+        doubts[n++].turn -= n_told;
+    }
+    init(p, WAITING + n_told, COUNT(WAITING) - n_told);
+    p->tape.n_params = 5000000;
+    p->tape.doubts = doubts;
+    p->tape.n_doubts = n;
+}
+
 #endif

@@ -133,6 +133,61 @@ static void a_program_that_cannot_run_is_not_run_on_the_way(void **fixture)
     release(p);
 }
 
+static void an_attempt_less_likely_than_another_way_waits(void **fixture)
+{
+    struct play *p = &the_play;
+    struct fake_doubt doubts[COUNT(WAITING_DOUBTS)];
+    wait_with(p, doubts, 0);
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    has(p, p->notices.p, "that program waits: likelier ones may be left; thinking again");
+    has(p, p->notices.p, "the likeliest of the programs that wait");
+    assert_int_equal(p->result.n_iterations, 4);
+    assert_int_equal(p->result.n_tool_calls, 3);
+    has(p, p->session,
+        "mul it\n</think>\n\n" CALL_HEAD "def double(x):\n    return 2 * x" CALL_TAIL);
+    hasnt(p->session, "sub it");
+    release(p);
+}
+
+/* Neither is one run that says the same again and again. */
+static void an_attempt_that_repeats_itself_is_taken_back(void **fixture)
+{
+    PLAY({"add it\n</think>" CALL("def    return x + 2"), false}, {"ul it ", true},
+         {"ub it\n</think>" CALL("def    return 2 * x"), false},
+         {"ok" OPENED("def    return 2 * x"), false});
+    static const struct fake_doubt doubts[] = {
+        {0, 0, 'm', 1},
+        {0, 4, 's', 2}
+    };
+    p->tape.n_params = 5000000;
+    p->tape.doubts = doubts;
+    p->tape.n_doubts = COUNT(doubts);
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    has(p, p->notices.p, "it repeats itself; thinking again");
+    assert_int_equal(p->result.n_iterations, 3);
+    release(p);
+}
+
+/* The tape ends with the third attempt: what waited is not decoded again. */
+static void the_last_step_answers_with_what_waits(void **fixture)
+{
+    struct play *p = &the_play;
+    struct fake_doubt doubts[COUNT(WAITING_DOUBTS)];
+    struct fake_turn turns[COUNT(WAITING)];
+    memcpy(turns, WAITING, sizeof turns);
+    turns[3] = (struct fake_turn){"\n```", false};
+    wait_with(p, doubts, 0);
+    p->tape.turns = turns;
+    p->opts.limits.max_iter = 3;
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    assert_int_equal(p->result.n_tool_calls, 2);
+    has(p, p->session, "mul it\n</think>\n\n```python\ndef double(x):\n    return 2 * x\n```");
+    release(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +198,9 @@ int main(void)
         cmocka_unit_test(a_way_within_the_code_keeps_the_plan),
         cmocka_unit_test(the_last_step_takes_a_way_within_the_code_to_the_answer),
         cmocka_unit_test(a_program_that_cannot_run_is_not_run_on_the_way),
+        cmocka_unit_test(an_attempt_less_likely_than_another_way_waits),
+        cmocka_unit_test(the_last_step_answers_with_what_waits),
+        cmocka_unit_test(an_attempt_that_repeats_itself_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,20 +57,36 @@ static void attempt(const char *text,
     ids_release(&ids);
 }
 
-static void next_is(const char *want, bool is_code)
+static struct path_start next(const char *want, bool wants_whole)
 {
     struct path_start s;
     struct str_buf b;
-    if (!paths_next(&paths, &s)) fail_msg("no way is left, not '%s'", want);
+    if (!paths_next(&paths, wants_whole, &s)) fail_msg("no way is left, not '%s'", want);
     str_buf_init(&b, 1 << 16);
     for (size_t i = 0; i < s.ids.n; i++) {
         str_buf_add(&b, engine_piece(g, s.ids.p[i]));
     }
     str_buf_add_z(&b, "");
     assert_string_equal(b.p, want);
+    str_buf_release(&b);
+    return s;
+}
+
+static void next_is(const char *want, bool is_code)
+{
+    struct path_start s = next(want, false);
+    assert_false(s.is_whole);
     assert_int_equal(s.i_code > 0, is_code);
     if (is_code) assert_int_equal(s.ids.p[s.n_plan - 1], engine_special(g, "</think>"));
-    str_buf_release(&b);
+    path_start_release(&s);
+}
+
+static void next_is_whole(const char *want, bool wants_whole, double logprob)
+{
+    struct path_start s = next(want, wants_whole);
+    assert_true(s.is_whole);
+    assert_float_equal(s.logprob, logprob, 1e-6);
+    assert_true(s.n_plan > 0 && s.i_code > s.n_plan && s.i_end > s.i_code);
     path_start_release(&s);
 }
 
@@ -87,7 +103,7 @@ static void the_likeliest_beginning_comes_first_and_once(void **fixture)
     next_is("plan" HEAD "def f(): C", true);
     next_is("A", false);
     struct path_start s;
-    assert_false(paths_next(&paths, &s));
+    assert_false(paths_next(&paths, false, &s));
 }
 
 static void a_way_that_another_attempt_went_is_left_out(void **fixture)
@@ -98,7 +114,7 @@ static void a_way_that_another_attempt_went_is_left_out(void **fixture)
     struct path_start s;
     attempt("plan" HEAD "def f(): 1", NULL, doubts, 1);
     attempt("plB" HEAD "def f(): 2", NULL, NULL, 0);
-    assert_false(paths_next(&paths, &s));
+    assert_false(paths_next(&paths, false, &s));
 }
 
 /* What an attempt began with counts for all that it forks into. */
@@ -128,7 +144,7 @@ static void ways_leave_within_plan_and_definitions_only(void **fixture)
     struct path_start s;
     attempt("plan" HEAD "import re\ndef f():\n  1\n\nassert f()", NULL, doubts, COUNT(doubts));
     next_is("plan" HEAD "import re\ndef f():\n  B", true);
-    assert_false(paths_next(&paths, &s));
+    assert_false(paths_next(&paths, false, &s));
 }
 
 static void programs_that_need_not_be_run_are_told(void **fixture)
@@ -143,6 +159,55 @@ static void programs_that_need_not_be_run_are_told(void **fixture)
     assert_string_equal(verdict, "");
     attempt("cut in its thin", NULL, NULL, 0);
     assert_string_equal(verdict, "");
+}
+
+/* Of all that is left the likeliest is next: an attempt that came out less likely than a
+ * beginning comes after it, with all its tokens and once. */
+static void an_attempt_waits_for_what_is_likelier(void **fixture)
+{
+    const struct doubt first[] = {
+        {"",   'A', -0.1f, -1},
+        {"p",  'B', -0.1f, -2}, /* -2.1 */
+        {"pl", 'C', -0.1f, -4}, /* -4.2 */
+    };
+    const struct doubt second[] = {
+        {"A",                              'D', -1.5f, -9   },
+        {"An" HEAD "def f(): ",            'E', -0.5f, -9   },
+        {"An" HEAD "def f(): 2\nassert f", 'F', -9,    -9.1f}, /* behind the definitions */
+    };
+    struct path_start s;
+    attempt("plan" HEAD "def f(): 1", NULL, first, COUNT(first));
+    s = next("A", false);
+    attempt("An" HEAD "def f(): 2\nassert f()", &s, second, COUNT(second));
+    path_start_release(&s);
+    assert_true(paths_wait(&paths)); /* -3: "pB" has -2.1 */
+    s = next("pB", false);
+    attempt("pBn" HEAD "def f(): 2", &s, NULL, 0);
+    assert_string_equal(verdict, "that program waits already");
+    attempt("pBm" HEAD "def f(): 3", &s, NULL, 0);
+    path_start_release(&s);
+    assert_false(paths_wait(&paths)); /* nothing is likelier than -2.1 */
+    next_is_whole("An" HEAD "def f(): 2\nassert f()", false, -3);
+    next_is("plC", false);
+}
+
+static void an_attempt_that_waits_comes_first_when_asked_for(void **fixture)
+{
+    const struct doubt doubts[] = {
+        {"p", 'B', -0.1f, -2},
+    };
+    const struct path_start start = {.logprob = -3};
+    struct path_start s;
+    attempt("plan" HEAD "def f(): 1", NULL, doubts, 1);
+    attempt("q" HEAD "def f(): 2", &start, NULL, 0);
+    assert_true(paths_wait(&paths));
+    attempt("r\n</think>\n\nProse.", &start, NULL, 0);
+    assert_false(paths_wait(&paths)); /* no program */
+    next_is_whole("q" HEAD "def f(): 2", true, -3);
+    s = next("pB", true);
+    assert_false(s.is_whole);
+    path_start_release(&s);
+    assert_false(paths_next(&paths, true, &s));
 }
 
 static void forks_come_out_of_the_log_as_they_went_in(void **fixture)
@@ -193,6 +258,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(ways_leave_within_plan_and_definitions_only, begin,
                                         end),
         cmocka_unit_test_setup_teardown(programs_that_need_not_be_run_are_told, begin, end),
+        cmocka_unit_test_setup_teardown(an_attempt_waits_for_what_is_likelier, begin, end),
+        cmocka_unit_test_setup_teardown(an_attempt_that_waits_comes_first_when_asked_for, begin,
+                                        end),
         cmocka_unit_test(forks_come_out_of_the_log_as_they_went_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

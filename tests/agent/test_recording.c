@@ -164,6 +164,55 @@ static void a_run_that_branches_goes_on_by_the_same_ways(void **fixture)
     free(session);
 }
 
+/* And by what waits: it is played from the log, and not decoded when its time comes. */
+static void a_run_with_a_program_that_waits_goes_on_the_same_way(void **fixture)
+{
+    static const size_t tape_of_told[] = {0, 1, 2, 3, 3, 4};
+    struct play *p = &the_play;
+    struct fake_doubt doubts[COUNT(WAITING_DOUBTS)];
+    struct recording *rec;
+    struct err e = {0};
+    size_t n;
+    wait_with(p, doubts, 0);
+    p->opts.session_path = path;
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    char *session = strdup(p->session);
+    release(p);
+    char *log = read_log(&n);
+    assert_int_equal(count(log, n, "\"type\":\"turn\""), COUNT(tape_of_told) - 1);
+    assert_int_equal(count(log, n, "\"end\":\"aside\""), 1);
+    size_t n_cuts = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (log[i] != '\n') continue;
+        const size_t told = count(log, i + 1, "\"type\":\"turn\"");
+        write_log(log, i + 1);
+        if (recording_open(&rec, path, RECORDING_RESUME, &e)) fail_msg("%s", e.text);
+        wait_with(p, doubts, tape_of_told[told]);
+        recording_settings(rec, &p->opts);
+        p->opts.recording = rec;
+        play(p, TASK);
+        ends(p, AGENT_ANSWERED, GOOD);
+        assert_string_equal(p->session, session);
+        release(p);
+        recording_close(rec);
+        n_cuts++;
+    }
+    assert_true(n_cuts > 15);
+    write_log(log, n);
+    if (recording_open(&rec, path, RECORDING_REPLAY, &e)) fail_msg("%s", e.text);
+    wait_with(p, doubts, 0);
+    recording_settings(rec, &p->opts);
+    p->opts.recording = rec;
+    play(p, TASK);
+    ends(p, AGENT_ANSWERED, GOOD);
+    assert_null(recording_difference(rec));
+    release(p);
+    recording_close(rec);
+    free(log);
+    free(session);
+}
+
 static void a_replay_runs_no_program_and_finds_no_difference(void **fixture)
 {
     struct play *p = &the_play;
@@ -314,6 +363,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_run_broken_off_anywhere_ends_as_if_it_had_not_been,
+                                        make_path, remove_path),
+        cmocka_unit_test_setup_teardown(a_run_with_a_program_that_waits_goes_on_the_same_way,
                                         make_path, remove_path),
         cmocka_unit_test_setup_teardown(a_run_that_branches_goes_on_by_the_same_ways, make_path,
                                         remove_path),

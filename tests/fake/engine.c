@@ -434,13 +434,18 @@ static void keep_pace(struct session *s, int n, double start_s)
     s->stats.decode_s += clock_now_s() - start_s;
 }
 
-/* The likeliest, best first, as the real one reports them. */
-static void report_top(const struct session *s, int n_top, struct token_prob *top)
+static float logprob_of(const struct session *s, int32_t id)
 {
     double sum = 0;
     for (int32_t i = 0; i < N_VOCAB; i++) {
         sum += exp((double)s->logits[i]);
     }
+    return (float)((double)s->logits[id] - log(sum));
+}
+
+/* The likeliest, best first, as the real one reports them. */
+static void report_top(const struct session *s, int n_top, struct token_prob *top)
+{
     for (int k = 0; k < n_top; k++) {
         top[k] = (struct token_prob){.id = -1};
         for (int32_t i = 0; i < N_VOCAB; i++) {
@@ -449,8 +454,9 @@ static void report_top(const struct session *s, int n_top, struct token_prob *to
                 is_taken |= top[j].id == i;
             }
             if (is_taken || (top[k].id >= 0 && s->logits[top[k].id] >= s->logits[i])) continue;
-            top[k] = (struct token_prob){i, (float)((double)s->logits[i] - log(sum))};
+            top[k] = (struct token_prob){i, 0};
         }
+        if (top[k].id >= 0) top[k].logprob = logprob_of(s, top[k].id);
     }
 }
 
@@ -470,6 +476,7 @@ enum status session_decode(struct session *s,
         fill_logits(s, next_of_tape(s));
         const int32_t id = pick(s, a, &b);
         if (a->n_top) report_top(s, a->n_top, a->top + b.n * a->n_top);
+        b.logprob[b.n] = logprob_of(s, id);
         b.ids[b.n++] = id;
         if (ids_add(&s->ids, &id, 1, e)) return QA_E_NOMEM;
         g->log->temp[g->log->n_decoded++ % COUNT(g->log->temp)] = a->sampling->temp;
