@@ -17,6 +17,7 @@ def test_the_demo_shows_every_example_and_its_exit_code_is_honest():
     assert done.returncode == (0 if solved == total else 1)
     assert "next: write a task into task.md" in out
     assert all(f"== {f}" in out for f in examples)
+    assert "AssertionError" in out and "note: another way from its token" in out      # a repair is to be seen
 
 
 def test_the_demo_fails_when_nothing_is_solved():
