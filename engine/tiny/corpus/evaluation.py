@@ -1,4 +1,4 @@
-"""Held-out tasks in HumanEval's five-field form. Usage: python3 evaluation.py --out FOLDER [--avoid corpus folder]"""
+"""Held-out tasks in HumanEval's five-field form. Usage: python3 evaluation.py --out FOLDER"""
 import argparse
 import json
 import os

@@ -10,7 +10,7 @@ import time
 
 if __package__ in (None, ""):
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from corpus import execute, pipeline, prompts, transcript  # noqa: E402
+from corpus import execute, measures, pipeline, prompts, transcript  # noqa: E402
 from corpus.op import OPS  # noqa: E402
 
 CHUNK = 1000
@@ -20,20 +20,20 @@ FEWEST_USES = 10     # of an operation in 100,000 transcripts
 
 
 def chunk(job):
-    """A thousand transcripts: (kind, operations, segments)."""
-    seed, index, template = job
+    """A thousand transcripts, less those that measure: (kind, operations, task, segments)."""
+    seed, index, template, grams = job
     rng = random.Random(f"{seed}/{index}")
     rows = []
     for _ in range(CHUNK):
         task = transcript.make_task(rng, template)
         kind, segments = transcript.transcript(rng, task)
         rows.append((kind, [s.op.id for s in task.steps], task.text, segments))
-    return rows
+    return measures.without(rows, grams, lambda r: "".join(s for s, _ in r[3]))
 
 
-def generate(seed, count, template, workers):
+def generate(seed, count, template, workers, grams):
     """`count` transcripts with different tasks, in a random order."""
-    jobs = [(seed, i, template) for i in range(-(-count // CHUNK) + 2)]
+    jobs = [(seed, i, template, grams) for i in range(-(-count // CHUNK) + 2)]
     with multiprocessing.get_context("fork").Pool(workers, execute.limit_memory) as pool:
         rows = [r for rows in pool.imap(chunk, jobs) for r in rows]
     seen, fresh = set(), []
@@ -113,18 +113,20 @@ def main():
     parser.add_argument("--prompts", default=prompts.FOLDER)
     parser.add_argument("--tokenizer", default="", help="use this tokenizer.json instead of training one")
     parser.add_argument("--cut", type=float, default=0.0, help="share of training transcripts that end after the plan")
+    parser.add_argument("--avoid", action="append", default=measures.OURS, metavar="FILE",
+                        help="more tasks (HumanEval's form) with which no transcript may share 13 words in a row, beside mini and wording.jsonl")
     parser.add_argument("--show", type=int, default=0, help="only print this many transcripts")
     a = parser.parse_args()
     began = time.time()
     template = prompts.read(a.prompts, "humaneval.txt")
     if a.show:
-        for kind, ops, _, segments in generate(a.seed, a.show, template, 1)[:a.show]:
+        for kind, ops, _, segments in generate(a.seed, a.show, template, 1, measures.grams_of(a.avoid))[:a.show]:
             print(f"===== {kind} {ops}\n" + "".join(s for s, _ in segments))
         return
     from corpus import tokenizer
     import numpy as np
     os.makedirs(a.out, exist_ok=True)
-    rows = generate(a.seed, a.count + N_VALIDATION, template, a.workers)
+    rows = generate(a.seed, a.count + N_VALIDATION, template, a.workers, measures.grams_of(a.avoid))
     uses = check_uses(rows)
     print(f"{len(rows)} transcripts in {time.time() - began:.0f} s", flush=True)
     prefix = prompts.system_prefix(a.prompts)
