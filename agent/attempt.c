@@ -93,8 +93,7 @@ static bool is_taken_back(struct run *r,
     if (args->keeps_forks && !start->is_whole) {
         paths_add(&r->paths, r->a->opts.engine, session_ids(s) + t->n_start,
                   (size_t)(session_n_tokens(s) - t->n_start), start, &t->forks, verdict);
-        if (t->end == TURN_LOOP) snprintf(verdict, PATHS_VERDICT, "it repeats itself");
-        const bool is_ended = t->end == TURN_DONE || t->end == TURN_LOOP;
+        const bool is_ended = t->end == TURN_DONE;
         const bool may_wait = start->ids.n > 0 && !is_last && !verdict[0];
         if (is_ended && verdict[0]) t->end = TURN_REPEAT;
         if (is_ended && may_wait && paths_wait(&r->paths)) t->end = TURN_ASIDE;
@@ -117,10 +116,9 @@ static enum status new_turn(struct run *r,
         enum status st = recording_turn(args->recording, &args->recorded, e);
         if (!st) st = turn_run(t, args, e);
         const bool is_last = n_repeats == most;
-        const enum turn_end end = t->end;
         if (st || !is_taken_back(r, t, args, start, is_last, verdict)) return st;
         if (is_last) {
-            t->end = end == TURN_LOOP ? end : TURN_DONE;
+            t->end = TURN_DONE;
             return st;
         }
         run_log_turn(r, t, !args->may_call);

@@ -150,26 +150,6 @@ static void an_attempt_less_likely_than_another_way_waits(void **fixture)
     release(p);
 }
 
-/* Neither is one run that says the same again and again. */
-static void an_attempt_that_repeats_itself_is_taken_back(void **fixture)
-{
-    PLAY({"add it\n</think>" CALL("def    return x + 2"), false}, {"ul it ", true},
-         {"ub it\n</think>" CALL("def    return 2 * x"), false},
-         {"ok" OPENED("def    return 2 * x"), false});
-    static const struct fake_doubt doubts[] = {
-        {0, 0, 'm', 1},
-        {0, 4, 's', 2}
-    };
-    p->tape.n_params = 5000000;
-    p->tape.doubts = doubts;
-    p->tape.n_doubts = COUNT(doubts);
-    play(p, TASK);
-    ends(p, AGENT_ANSWERED, GOOD);
-    has(p, p->notices.p, "it repeats itself; thinking again");
-    assert_int_equal(p->result.n_iterations, 3);
-    release(p);
-}
-
 /* The tape ends with the third attempt: what waited is not decoded again. */
 static void the_last_step_answers_with_what_waits(void **fixture)
 {
@@ -200,7 +180,6 @@ int main(void)
         cmocka_unit_test(a_program_that_cannot_run_is_not_run_on_the_way),
         cmocka_unit_test(an_attempt_less_likely_than_another_way_waits),
         cmocka_unit_test(the_last_step_answers_with_what_waits),
-        cmocka_unit_test(an_attempt_that_repeats_itself_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
