@@ -61,19 +61,25 @@ static size_t count(const char *text, size_t n, const char *word)
     return times;
 }
 
+/* A run that was set up, with the log in the given mode. */
+static void play_from_log(struct play *p, struct recording **rec, enum recording_mode mode)
+{
+    struct err e = {0};
+    if (recording_open(rec, path, mode, &e)) fail_msg("%s", e.text);
+    recording_settings(*rec, &p->opts);
+    p->opts.recording = *rec;
+    play(p, TASK);
+}
+
 /* The run from the log again, in the given mode. */
 static void again(struct play *p,
                   struct recording **rec,
                   enum recording_mode mode,
                   size_t n_turns_told)
 {
-    struct err e = {0};
-    if (recording_open(rec, path, mode, &e)) fail_msg("%s", e.text);
     init(p, TURNS + n_turns_told, COUNT(TURNS) - n_turns_told);
-    recording_settings(*rec, &p->opts);
-    p->opts.recording = *rec;
     if (mode == RECORDING_RESUME) p->opts.session_path = path;
-    play(p, TASK);
+    play_from_log(p, rec, mode);
 }
 
 /* Cut behind any event, and in the middle of the one after it. */
@@ -129,7 +135,6 @@ static void a_run_that_branches_goes_on_by_the_same_ways(void **fixture)
     };
     struct play *p = &the_play;
     struct recording *rec;
-    struct err e = {0};
     size_t n;
     init(p, turns, COUNT(turns));
     p->tape.n_params = 5000000;
@@ -147,12 +152,9 @@ static void a_run_that_branches_goes_on_by_the_same_ways(void **fixture)
         const size_t told = count(log, i + 1, "\"type\":\"turn\"");
         if (told == 0) continue;
         write_log(log, i + 1);
-        if (recording_open(&rec, path, RECORDING_RESUME, &e)) fail_msg("%s", e.text);
         init(p, turns + told, COUNT(turns) - told);
         p->tape.n_params = 5000000;
-        recording_settings(rec, &p->opts);
-        p->opts.recording = rec;
-        play(p, TASK);
+        play_from_log(p, &rec, RECORDING_RESUME);
         ends(p, AGENT_ANSWERED, GOOD);
         assert_string_equal(p->session, session);
         release(p);
@@ -171,7 +173,6 @@ static void a_run_with_a_program_that_waits_goes_on_the_same_way(void **fixture)
     struct play *p = &the_play;
     struct fake_doubt doubts[COUNT(WAITING_DOUBTS)];
     struct recording *rec;
-    struct err e = {0};
     size_t n;
     wait_with(p, doubts, 0);
     p->opts.session_path = path;
@@ -187,11 +188,8 @@ static void a_run_with_a_program_that_waits_goes_on_the_same_way(void **fixture)
         if (log[i] != '\n') continue;
         const size_t told = count(log, i + 1, "\"type\":\"turn\"");
         write_log(log, i + 1);
-        if (recording_open(&rec, path, RECORDING_RESUME, &e)) fail_msg("%s", e.text);
         wait_with(p, doubts, tape_of_told[told]);
-        recording_settings(rec, &p->opts);
-        p->opts.recording = rec;
-        play(p, TASK);
+        play_from_log(p, &rec, RECORDING_RESUME);
         ends(p, AGENT_ANSWERED, GOOD);
         assert_string_equal(p->session, session);
         release(p);
@@ -200,11 +198,8 @@ static void a_run_with_a_program_that_waits_goes_on_the_same_way(void **fixture)
     }
     assert_true(n_cuts > 15);
     write_log(log, n);
-    if (recording_open(&rec, path, RECORDING_REPLAY, &e)) fail_msg("%s", e.text);
     wait_with(p, doubts, 0);
-    recording_settings(rec, &p->opts);
-    p->opts.recording = rec;
-    play(p, TASK);
+    play_from_log(p, &rec, RECORDING_REPLAY);
     ends(p, AGENT_ANSWERED, GOOD);
     assert_null(recording_difference(rec));
     release(p);
